@@ -9,7 +9,7 @@ use crate::common::stdout::{print_json, print_line};
 use crate::model::account::VisibleTo;
 use crate::model::patient::{PatientId, PatientRef};
 use crate::store::people::patient;
-use crate::store::privacy::audit;
+use crate::store::privacy::audit::{self, AuditFilter};
 use crate::store::privacy::audit_chain::{self, ChainVerification, EntryHash, hex, parse_hex};
 
 #[derive(Debug, Subcommand)]
@@ -61,7 +61,7 @@ async fn list(session: &Session, who: Option<PatientRef>, limit: u32, json: bool
             Some(who) => Some(patient::find(db, who)?.id),
             None => None,
         };
-        audit::list(db, VisibleTo::Everybody, patient, None, limit)
+        audit::list(db, VisibleTo::Everybody, &AuditFilter { patient, ..AuditFilter::default() }, limit)
     };
     for entry in session.store()?.read(read).await? {
         if json {

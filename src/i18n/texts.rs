@@ -59,9 +59,14 @@ impl Texts {
         })
     }
 
+    /// Returns a text, or `other` if the language does not have it.
+    pub fn get_or(self, key: &str, other: &str) -> String {
+        self.find(key, None, &[]).unwrap_or_else(|| other.to_owned())
+    }
+
     /// Returns the name of a data type; `display` is for codes that the bundles do not have.
     pub fn data_type(self, code: &str, display: &str) -> String {
-        self.find(&data_type_key(code), None, &[]).unwrap_or_else(|| display.to_owned())
+        self.get_or(&data_type_key(code), display)
     }
 
     /// Returns the name of a data type inside a sentence: "heart rate", and "UV exposure".

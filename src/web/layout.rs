@@ -219,7 +219,7 @@ impl FormErrors {
 
     /// Renders a list to choose from, with its label and its error.
     pub(crate) fn select(&self, name: &str, label: &str, help: &str, options: &Markup) -> Markup {
-        self.labelled(name, label, help, |described, invalid| {
+        self.labelled((name, label, help), false, |described, invalid| {
             html! {
                 select id=(name) name=(name) aria-describedby=[described] aria-invalid=[invalid] { (options) }
             }
@@ -230,9 +230,8 @@ impl FormErrors {
     /// `aria-describedby`.
     fn labelled(
         &self,
-        name: &str,
-        label: &str,
-        help: &str,
+        (name, label, help): (&str, &str, &str),
+        is_required: bool,
         control: impl FnOnce(Option<String>, Option<&'static str>) -> Markup,
     ) -> Markup {
         let error = self.of(name);
@@ -245,7 +244,7 @@ impl FormErrors {
         };
         html! {
             div.field {
-                label for=(name) { (label) }
+                label for=(name) { (label) @if is_required { span.fine { " (required)" } } }
                 @if !help.is_empty() { p.help id=(help_id) { (help) } }
                 @if let Some(error) = error { p.error id=(error_id) { (error) } }
                 (control(described, error.map(|_| "true")))
@@ -261,7 +260,7 @@ impl FormErrors {
     pub(crate) fn summary(&self) -> Markup {
         html! {
             @if !self.0.is_empty() {
-                div.problem role="alert" tabindex="-1" {
+                div.problem role="alert" tabindex="-1" autofocus {
                     h2 { "Please correct this" }
                     ul { @for (field, text) in &self.0 { li { a href={ "#" (field) } { (text) } } } }
                 }
@@ -281,20 +280,32 @@ pub(crate) struct FormField<'a> {
     pub(crate) errors: &'a FormErrors,
 }
 
-impl Render for FormField<'_> {
-    fn render(&self) -> Markup {
-        let kind = self.kind;
-        self.errors.labelled(self.name, self.label, self.help, |described, invalid| {
+impl FormField<'_> {
+    /// Renders a field that must not be empty, in English.
+    pub(crate) fn required(&self) -> Markup {
+        self.render_field(true)
+    }
+
+    fn render_field(&self, is_required: bool) -> Markup {
+        let (kind, required) = (self.kind, is_required.then_some("true"));
+        self.errors.labelled((self.name, self.label, self.help), is_required, |described, invalid| {
             html! {
                 @if kind == "textarea" {
                     textarea id=(self.name) name=(self.name) rows="4" aria-describedby=[described]
-                        aria-invalid=[invalid] { (self.value) }
+                        aria-invalid=[invalid] aria-required=[required] { (self.value) }
                 } @else {
                     input id=(self.name) name=(self.name) type=(kind) value=(self.value)
-                        autocomplete=(self.autocomplete) aria-describedby=[described] aria-invalid=[invalid];
+                        autocomplete=(self.autocomplete) aria-describedby=[described] aria-invalid=[invalid]
+                        aria-required=[required];
                 }
             }
         })
+    }
+}
+
+impl Render for FormField<'_> {
+    fn render(&self) -> Markup {
+        self.render_field(false)
     }
 }
 
@@ -399,13 +410,13 @@ pub(crate) fn fold(id: &str, title: &str, state: &str, is_open: bool, inside: &M
     }
 }
 
-pub(crate) enum Column {
-    Text(&'static str),
+pub(crate) enum Column<'a> {
+    Text(&'a str),
     /// Aligned to the right.
-    Number(&'static str),
+    Number(&'a str),
 }
 
-pub(crate) fn table_head(columns: &[Column]) -> Markup {
+pub(crate) fn table_head(columns: &[Column<'_>]) -> Markup {
     html! {
         thead { tr { @for column in columns { @match column {
             Column::Text(title) => th scope="col" { (title) },

@@ -12,9 +12,9 @@ use crate::i18n::phrase::Phrase;
 pub use crate::model::account::Role;
 pub use crate::web::access::Access;
 use crate::web::admin::{
-    account, accounts, confirm, export, help, home, jhe_sign_in, observations, password,
-    patient as admin_patient, patient_list, patients, rejected_and_audit, restored, second_factor, settings,
-    sign_in, studies, study, system,
+    account, accounts, audit, confirm, export, help, home, jhe_sign_in, observations, password,
+    patient as admin_patient, patient_list, patients, rejected, restored, second_factor, settings, sign_in,
+    studies, study, system,
 };
 use crate::web::gate::{self, Gate};
 use crate::web::patient::{
@@ -76,7 +76,8 @@ fn all() -> Vec<Route> {
         study::invite::list::routes(),
         study::invite::links::routes(),
         study::mails::routes(),
-        rejected_and_audit::routes(),
+        rejected::routes(),
+        audit::routes(),
         restored::routes(),
         settings::routes(),
         accounts::routes(),

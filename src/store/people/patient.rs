@@ -151,6 +151,20 @@ pub fn list_names(db: &Connection, viewer: VisibleTo) -> StoreResult<BTreeSet<St
     Ok(names.map(|name| name.map(|name| name.to_lowercase())).collect::<Result<_, _>>()?)
 }
 
+/// Lists the patients of a name, in letters of either case, whom the viewer knows by name; at most `limit`.
+pub fn list_by_name(
+    db: &Connection,
+    viewer: VisibleTo,
+    name: &str,
+    limit: u32,
+) -> StoreResult<Vec<PatientId>> {
+    let condition = visibility::patient_condition("id", 1, Role::Coordinator);
+    let mut query = db.prepare_cached(&format!(
+        "SELECT id FROM patients WHERE name = ?2 COLLATE NOCASE AND {condition} ORDER BY id LIMIT ?3"
+    ))?;
+    Ok(query.query_map(params![viewer, name, limit], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
 pub fn set_language(db: &Connection, id: PatientId, language: &str) -> StoreResult<()> {
     db.execute("UPDATE patients SET language = ? WHERE id = ?", params![language, id])?;
     Ok(())

@@ -32,24 +32,42 @@ pub fn record(
     audit_chain::save_head(db, entry.id, &hash)
 }
 
-/// Lists the entries before the entry `before`, newest first, at most `limit`; of one patient, if given, and
-/// of visible patients, studies and codes only.
+/// The entries that a list shows; each field narrows it down.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    pub patient: Option<PatientId>,
+    /// As the entry names the person: `account 3`.
+    pub actor: Option<String>,
+    /// An action, or its first word: `consent` stands for `consent.grant` and `consent.withdraw`.
+    pub action: Option<String>,
+    pub from: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+    /// Entries before this one.
+    pub before: Option<i64>,
+}
+
+/// Lists entries, newest first, at most `limit`; of visible patients, studies and codes only.
 pub fn list(
     db: &Connection,
     visible: VisibleTo,
-    patient: Option<PatientId>,
-    before: Option<i64>,
+    filter: &AuditFilter,
     limit: u32,
 ) -> StoreResult<Vec<AuditEntry>> {
+    let AuditFilter { patient, actor, action, from, until, before } = filter;
     // Two statements: only the one with `=` can use the index of patients.
     let of_patient = if patient.is_some() { "patient_id = ?1" } else { "?1 IS NULL" };
     let mut query = db.prepare_cached(&format!(
         "SELECT id, recorded_at, actor, action, patient_id, detail FROM audit_entries
-         WHERE {of_patient} AND id < coalesce(?2, 9223372036854775807) AND {} AND {} ORDER BY id DESC LIMIT ?3",
+         WHERE {of_patient} AND id < coalesce(?2, 9223372036854775807) AND {} AND {}
+           AND (?5 IS NULL OR actor = ?5)
+           AND (?6 IS NULL OR action = ?6 OR substr(action, 1, length(?6) + 1) = ?6 || '.')
+           AND (?7 IS NULL OR recorded_at >= ?7) AND (?8 IS NULL OR recorded_at < ?8)
+         ORDER BY id DESC LIMIT ?3",
         visibility::patient_condition("patient_id", 4, Role::Coordinator),
         visibility::audit_condition("audit_entries.patient_id", 4)
     ))?;
-    let entries = query.query_map(params![patient, before, limit, visible], from_row)?;
+    let entries =
+        query.query_map(params![patient, before, limit, visible, actor, action, from, until], from_row)?;
     Ok(entries.collect::<Result<_, _>>()?)
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod accounts;
 pub(crate) mod after_sign_in;
+pub(crate) mod audit;
 pub(crate) mod confirm;
 pub(crate) mod export;
 pub(crate) mod help;
@@ -14,7 +15,7 @@ pub(crate) mod patient;
 pub(crate) mod patient_list;
 pub(crate) mod patients;
 pub(crate) mod payloads;
-pub(crate) mod rejected_and_audit;
+pub(crate) mod rejected;
 pub(crate) mod restored;
 pub(crate) mod second_factor;
 pub(crate) mod settings;

@@ -22,6 +22,11 @@ use crate::web::time_zone_options::render_options;
 /// Studies that the form lists.
 pub(crate) const MAX_OFFERED_STUDIES: u32 = 200;
 
+/// The box that allows a second patient of one name.
+const SAME_NAME: &str = "same-name";
+/// Patients of one name that the form names.
+const MAX_NAMESAKES: u32 = 5;
+
 pub(crate) fn routes() -> Vec<Route> {
     vec![
         get("/admin/patients/new", COORDINATOR, show_new),
@@ -39,6 +44,8 @@ struct PatientForm {
     zone: String,
     is_of_jhe: bool,
     studies: Vec<String>,
+    /// Patients who have the name already.
+    namesakes: Vec<PatientId>,
 }
 
 impl PatientForm {
@@ -49,6 +56,7 @@ impl PatientForm {
             zone: fields.get("tz").to_owned(),
             is_of_jhe: false,
             studies: fields.all("study").map(str::to_owned).collect(),
+            namesakes: Vec::new(),
         }
     }
 
@@ -68,12 +76,12 @@ impl PatientForm {
     }
 }
 
+/// Shows an empty form; the study of the page that led here is ticked.
 async fn show_new(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
     staff.require_local(PATIENTS_ARE_JHES)?;
-    // A study's page adds to that study.
     let studies = request.query.all("study").map(str::to_owned).collect();
-    let form = PatientForm { studies, ..PatientForm::default() };
-    render_form(app, staff, None, &form, &FormErrors::default()).await
+    let form_values = PatientForm { studies, ..PatientForm::default() };
+    render_form(app, staff, None, &form_values, &FormErrors::default()).await
 }
 
 async fn show_edit(app: &App, _: &Request, patient: &VisiblePatient) -> HandlerResult {
@@ -86,6 +94,7 @@ async fn show_edit(app: &App, _: &Request, patient: &VisiblePatient) -> HandlerR
         zone: patient.time_zone,
         is_of_jhe: patient.jhe_id.is_some(),
         studies: studies.iter().map(|study| study.id.to_string()).collect(),
+        namesakes: Vec::new(),
     };
     render_form(app, staff, Some(id), &form_values, &FormErrors::default()).await
 }
@@ -106,6 +115,13 @@ async fn render_form(
         Some(id) => ("Change a patient", format!("/admin/patients/{id}/edit")),
         None => ("Add a patient", "/admin/patients/new".to_owned()),
     };
+    let cancel = match (id, form_values.studies.as_slice()) {
+        (Some(id), _) => format!("/admin/patients/{id}"),
+        (None, [study]) if studies.iter().any(|one| one.id.to_string() == *study) => {
+            format!("/admin/studies/{study}")
+        }
+        (None, _) => "/admin/patients".to_owned(),
+    };
     let in_use = studies.iter().map(|study| study.terms.time_zone.as_str());
     let zones = html! {
         @if id.is_none() { option value="" { "The study’s time zone" } }
@@ -120,7 +136,8 @@ async fn render_form(
                 input type="hidden" name="name" value=(form_values.name);
                 input type="hidden" name="email" value=(form_values.email);
             } @else {
-                (errors.field("name", "Name", "What you call the patient; a pseudonym does as well.", &form_values.name, "text"))
+                (errors.field("name", "Name", "What you call the patient; a pseudonym does as well.", &form_values.name, "text").required())
+                (render_namesakes(&form_values.namesakes))
                 (errors.field("email", "E-mail (optional)", "For you to write to. It is not passed on.", &form_values.email, "email"))
             }
             (errors.select("tz", "Time zone", "Where the patient lives. The patient confirms or changes it before agreeing.", &zones))
@@ -131,13 +148,26 @@ async fn render_form(
             }
             div.actions {
                 button type="submit" { "Save" }
-                a href=(id.map_or_else(|| "/admin/patients".to_owned(), |id| format!("/admin/patients/{id}"))) {
+                a href=(cancel) {
                     "Cancel"
                 }
             }
         }))
     };
     Ok(render_staff_page(app, staff, "/admin/patients", title, &body))
+}
+
+/// Renders the patients who have the name already, and the box that allows one more.
+fn render_namesakes(namesakes: &[PatientId]) -> Markup {
+    html! { @if !namesakes.is_empty() {
+        div.warning {
+            p { "Of this name: " @for (place, id) in namesakes.iter().enumerate() {
+                @if place > 0 { ", " }
+                a href={ "/admin/patients/" (id) } { "patient " (id) }
+            } "." }
+            (checkbox(SAME_NAME, SAME_NAME, "yes", false, &html! { "This is another person: add the patient anyway" }))
+        }
+    } }
 }
 
 fn render_studies(
@@ -175,7 +205,7 @@ async fn change(app: &App, request: &Request, patient: &VisiblePatient) -> Handl
 }
 
 async fn save(app: &App, request: &Request, staff: &Staff, id: Option<PatientId>) -> HandlerResult {
-    let form_values = PatientForm::parse(request.form());
+    let mut form_values = PatientForm::parse(request.form());
     if staff.account().is_of_jhe() && !form_values.studies.is_empty() {
         let next = id.map_or_else(|| "/admin/patients".to_owned(), |id| format!("/admin/patients/{id}"));
         return Err(Refusal::forbidden(PATIENTS_ARE_JHES).link(next, "Back"));
@@ -196,6 +226,17 @@ async fn save(app: &App, request: &Request, staff: &Staff, id: Option<PatientId>
         errors.add("study", "Studies: tick at least one, or only operators see the patient");
         let page = render_form(app, staff, id, &form_values, &errors).await?;
         return Ok(with_status(StatusCode::BAD_REQUEST, page));
+    }
+    if id.is_none() && !request.form().has(SAME_NAME) {
+        let (name, visible_to) = (new.name.clone(), staff.visible_to());
+        let read = move |db: &_| patient::list_by_name(db, visible_to, &name, MAX_NAMESAKES);
+        form_values.namesakes = app.store.read(read).await?;
+        if !form_values.namesakes.is_empty() {
+            let mut errors = FormErrors::default();
+            errors.add("name", "Name: a patient has this name already");
+            let page = render_form(app, staff, id, &form_values, &errors).await?;
+            return Ok(with_status(StatusCode::BAD_REQUEST, page));
+        }
     }
     let (who, now) = (staff.actor(), app.clock.now());
     let write = move |db: &_| {

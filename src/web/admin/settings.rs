@@ -13,6 +13,73 @@ use crate::web::response::{HandlerResult, Refusal, see_other, with_status};
 use crate::web::route::{Route, get, post};
 use crate::web::{admin::staff::render_staff_page, request::Request};
 
+/// The settings in groups, each with its title.
+const GROUPS: &[(&str, &[(&str, &str)])] = &[
+    (
+        "Syncs",
+        &[
+            ("module.ow", "Sync with OW"),
+            ("ow.poll_interval", "Time between syncs"),
+            ("ow.hints", "Extra syncs for patients with new data"),
+            ("ow.concurrency", "Patients at the same time"),
+            ("ow.first_connect_window", "First read of a patient"),
+            ("ow.daily_historical_sync", "Fetch the last two days again"),
+            ("ow.reconcile_daily", "Compare with OW’s counts"),
+            ("ow.ingest_mode", "What is read"),
+            ("ow.sync_in_progress", "Running sync"),
+        ],
+    ),
+    (
+        "Patients and their data",
+        &[
+            ("silence.after", "Time until a patient counts as silent"),
+            ("alerts.when_back", "Alert when data come in again"),
+            ("data.after_withdrawal", "Data after a withdrawal"),
+            ("data.erase_after", "Time until data are erased"),
+        ],
+    ),
+    (
+        "Sign-in",
+        &[
+            ("sign_in.idle_end", "Time until an idle sign-in ends"),
+            ("sign_in.second_factor", "Second factor"),
+        ],
+    ),
+    (
+        "Backups",
+        &[
+            ("backup.interval", "Time between backups"),
+            ("backup.keep", "Backups to keep"),
+            ("backup.directory", "Directory"),
+        ],
+    ),
+    (
+        "Delivery to JHE",
+        &[
+            ("jhe.concurrency", "Batches at the same time"),
+            ("jhe.data_sources", "Names of data sources"),
+            ("ow.export_system", "Samples that both modes stored"),
+        ],
+    ),
+    (
+        "Raw payloads in S3",
+        &[
+            ("ow.s3.endpoint_url", "Address"),
+            ("ow.s3.bucket_name", "Bucket"),
+            ("ow.s3.key_prefix", "Start of the names"),
+            ("ow.s3.region", "Region"),
+            ("ow.s3.access_key_id", "Access key"),
+            ("ow.s3.secret_access_key", "Secret key"),
+        ],
+    ),
+];
+
+/// Returns the title of a setting.
+fn find_title(key: &str) -> &str {
+    let all = GROUPS.iter().flat_map(|(_, settings)| settings.iter());
+    all.into_iter().find(|(one, _)| *one == key).map_or(key, |(_, title)| title)
+}
+
 /// An invalid value, to show again beside its error.
 struct InvalidValue {
     key: &'static str,
@@ -25,7 +92,8 @@ pub(crate) fn routes() -> Vec<Route> {
 }
 
 async fn show(app: &App, request: &Request, operator: &Operator) -> HandlerResult {
-    let done = settings::find(request.query.get("done")).map(|setting| format!("{} is saved.", setting.key));
+    let done = settings::find(request.query.get("done"))
+        .map(|setting| format!("{} is saved.", find_title(setting.key)));
     render(app, operator.staff(), &done.unwrap_or_default(), None).await
 }
 
@@ -36,14 +104,19 @@ async fn render(app: &App, staff: &Staff, done: &str, invalid_value: Option<Inva
         h1 { "Settings" }
         (notice(done))
         @if let Some(invalid_value) = &settings_form.invalid_value {
-            div.problem role="alert" tabindex="-1" {
+            div.problem role="alert" tabindex="-1" autofocus {
                 h2 { "Please correct this" }
                 ul { li { a href={ "#" (invalid_value.key) } { (invalid_value.why) } } }
             }
         }
         p { "Changes apply from the next sync on. Addresses, keys and paths are set in the configuration file or \
              the environment instead." }
-        @for setting in settings::SETTINGS { (settings_form.card(setting)) }
+        @for (group, titles) in GROUPS {
+            h2 { (group) }
+            div.charts { @for (key, _) in *titles {
+                @if let Ok(setting) = settings::find(key) { (settings_form.card(setting)) }
+            } }
+        }
     };
     let shown = render_staff_page(app, staff, "/admin/settings", "Settings", &body);
     Ok(if settings_form.invalid_value.is_some() {
@@ -95,7 +168,7 @@ impl SettingsForm<'_> {
         let invalid = invalid_value.map(|_| "true");
         let inside = html! {
             input type="hidden" name="key" value=(key);
-            label for=(key) { code { (key) } }
+            label for=(key) { (find_title(key)) } " " code.fine { (key) }
             p.help id=(help) { (setting.about) @if setting.is_secret() { ". It is not shown." } }
             @if let Some(invalid_value) = invalid_value { p.error id=(error) { (invalid_value.why) } }
             div.inline {
@@ -109,7 +182,7 @@ impl SettingsForm<'_> {
                         }
                     }
                 }
-                button type="submit" { "Save" span.hidden { " " (key) } }
+                button type="submit" { "Save" span.hidden { " “" (find_title(key)) "”" } }
             }
         };
         form("/admin/settings", self.staff.token(), &inside)
@@ -122,7 +195,7 @@ impl SettingsForm<'_> {
             &html! {
                 input type="hidden" name="key" value=(setting.key);
                 input type="hidden" name="unset" value="yes";
-                button.quiet type="submit" { "Back to the default" span.hidden { " of " (setting.key) } }
+                button.quiet type="submit" { "Back to the default" span.hidden { " of “" (find_title(setting.key)) "”" } }
             },
         )
     }
@@ -130,7 +203,7 @@ impl SettingsForm<'_> {
     fn lock(&self, setting: &'static Setting) -> Markup {
         let value = self.snapshot.text(setting.key);
         html! {
-            h2 id=(setting.key) { code { (setting.key) } }
+            h3 id=(setting.key) { (find_title(setting.key)) " " code.fine { (setting.key) } }
             p.help { (setting.about) }
             @match (value, Timestamp::parse(value)) {
                 ("", _) => p { "No sync is running." },
@@ -186,4 +259,19 @@ async fn set(app: &App, request: &Request, operator: &Confirmed<Operator>) -> Ha
     };
     app.store.write(write).await?;
     Ok(see_other(&format!("/admin/settings?done={0}#{0}", setting.key)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_setting_is_in_one_group() {
+        let mut shown: Vec<&str> =
+            GROUPS.iter().flat_map(|(_, all)| all.iter().map(|(key, _)| *key)).collect();
+        let mut known: Vec<&str> = settings::SETTINGS.iter().map(|setting| setting.key).collect();
+        shown.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(shown, known);
+    }
 }

@@ -263,10 +263,10 @@ pub(crate) fn render_words(name_field: &'static str, words: [&str; 4], errors: &
     let why = "In words that patients read before they agree: what for, and what happens with the data.";
     let whom = "A person with an address or a number; patients write there with questions.";
     html! {
-        (errors.field(name_field, "Name", "As patients know the study.", name, "text"))
-        (errors.field("organization", "Institution", "Your institution.", organization, "text"))
-        (errors.field("purpose", "Why", why, purpose, "textarea"))
-        (errors.field("contact", "Contact", whom, contact, "text"))
+        (errors.field(name_field, "Name", "As patients know the study.", name, "text").required())
+        (errors.field("organization", "Institution", "Your institution.", organization, "text").required())
+        (errors.field("purpose", "Why", why, purpose, "textarea").required())
+        (errors.field("contact", "Contact", whom, contact, "text").required())
     }
 }
 

@@ -3,11 +3,13 @@
 use maud::{Markup, html};
 use rusqlite::Connection;
 
+use crate::i18n::texts::Texts;
 use crate::model::account::VisibleTo;
 use crate::model::catalog::series::SERIES;
 use crate::model::catalog::series_type::{OmhBody, OwEndpoint, SeriesType};
 use crate::model::{chart_data::ChartStream, patient::PatientId};
 use crate::store::{error::StoreError, people::consent, samples::chart as store};
+use crate::web::chart::words::name_series;
 
 /// Series types that come first where not all have room; the others follow in the order of the catalogue.
 const FIRST: &[&str] =
@@ -69,12 +71,8 @@ impl ChartedSeries {
 }
 
 /// Renders the names of the series types that have a consent and no data.
-pub(crate) fn render_series_without_data(rows: &[&SeriesType]) -> Markup {
-    let names: Vec<&str> = rows.iter().map(|series| series.name).take(MOST_NAMES).collect();
-    let more = rows.len() - names.len();
-    html! {
-        @if !names.is_empty() { p.fine {
-            "Agreed to, but no data yet: " (names.join(", ")) @if more > 0 { " and " (more) " more" } "."
-        } }
-    }
+pub(crate) fn render_series_without_data(texts: Texts, rows: &[&SeriesType]) -> Markup {
+    let names: Vec<String> = rows.iter().map(|series| name_series(texts, series)).take(MOST_NAMES).collect();
+    let values = [("names", names.join(", ").into()), ("more", (rows.len() - names.len()).into())];
+    html! { @if !names.is_empty() { p.fine { (texts.get_with("chart-without-data", &values)) } } }
 }

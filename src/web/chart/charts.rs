@@ -14,6 +14,7 @@ use crate::web::chart::period::{Period, Window, local_date};
 use crate::web::chart::ranges::{self, Bucket};
 use crate::web::chart::sleep::{self, Night};
 use crate::web::chart::totals::{list_around, load_totals};
+use crate::web::chart::words::name_series;
 
 /// The charts of one page.
 pub(crate) struct Charts {
@@ -63,7 +64,7 @@ impl Charts {
                     ChartData::Sum(load_totals(db, series, streams, &window.zone, days)?)
                 }
             };
-            let newest = overview.newest(series, &window.zone);
+            let newest = overview.newest(series, &window);
             let newest_day = streams.iter().map(|one| local_date(&window.zone, one.newest)).max();
             drawn.push(Charted { series, data, newest, newest_day });
         }
@@ -73,33 +74,34 @@ impl Charts {
     /// Renders all charts below links to the other periods; `href` is the page's address. The address of the page of one
     /// chart is `alone` followed by the series type.
     pub(crate) fn render(&self, href: &str, alone: Option<&str>) -> Markup {
+        let texts = self.window.texts;
         html! {
             section #charts aria-labelledby="charts-title" {
                 div.heading {
-                    h2 #charts-title { "Measurements" }
+                    h2 #charts-title { (texts.get("chart-measurements")) }
                     (self.render_periods(href))
                 }
                 div.charts { @for one in &self.drawn { (self.render_one(one, href, alone)) } }
-                (render_series_without_data(&self.empty))
+                (render_series_without_data(texts, &self.empty))
             }
         }
     }
 
     fn render_periods(&self, href: &str) -> Markup {
-        let Window { period, .. } = self.window;
+        let Window { period, texts, .. } = self.window;
         let (earlier, later) = self.window.neighbours();
         html! {
-            nav.periods aria-label="Period" {
+            nav.periods aria-label=(texts.get("chart-period")) {
                 span.chips { @for &one in Period::ALL {
                     a href=(link_period(href, one, self.window.until())) aria-current=[(one == period).then_some("true")] {
-                        (one.label())
+                        (texts.get(&format!("period-{}", one.as_str())))
                     }
                 } }
                 span.chips {
-                    a rel="prev" href=(link_period(href, period, Some(earlier))) { "‹ Earlier" }
+                    a rel="prev" href=(link_period(href, period, Some(earlier))) { "‹ " (texts.get("chart-earlier")) }
                     strong { (self.window.title()) }
                     @if let Some(later) = later {
-                        a rel="next" href=(link_period(href, period, Some(later))) { "Later ›" }
+                        a rel="next" href=(link_period(href, period, Some(later))) { (texts.get("chart-later")) " ›" }
                     }
                 }
             }
@@ -108,6 +110,7 @@ impl Charts {
 
     fn render_one(&self, one: &Charted, href: &str, alone: Option<&str>) -> Markup {
         let (series, window) = (one.series, &self.window);
+        let texts = window.texts;
         let name = series.series_type;
         let drawing = match &one.data {
             ChartData::Range(buckets) => ranges::draw(series, window, buckets),
@@ -119,34 +122,40 @@ impl Charts {
         let Some(drawing) = drawing else {
             return html! {
                 figure.card #(name) {
-                    (render_title(series.name, alone.as_deref(), &newest))
-                    p.fine { "No data in this period. "
+                    (render_title(&name_series(texts, series), alone.as_deref(), &newest))
+                    p.fine { (texts.get("chart-empty")) " "
                         @if let Some(day) = one.newest_day.filter(|day| window.days().iter().all(|one| one.date != *day)) {
-                            a href=(link_period(href, window.period, Some(day))) { "Show the newest" }
+                            a href=(link_period(href, window.period, Some(day))) { (texts.get("chart-show-newest")) }
                         }
                     }
                 }
             };
         };
         html! {
-            (render_drawing(name, &drawing, &render_title(&drawing.title, alone.as_deref(), &newest)))
+            (self.render_drawing(name, &drawing, &render_title(&drawing.title, alone.as_deref(), &newest)))
             @if let ChartData::Sleep(nights) = &one.data { (self.render_hypnogram(nights, href)) }
         }
     }
 
     fn render_hypnogram(&self, nights: &[Night], href: &str) -> Markup {
-        let (Some(mut drawing), Some(date)) =
-            (sleep::draw_hypnogram(&self.window, nights), sleep::hypnogram_date(nights))
-        else {
-            return html! {};
-        };
-        drawing.caption = html! {
-            (drawing.caption) " "
-            @if let Ok(before) = date.yesterday() {
-                a href=(link_period(href, Period::Day, Some(before))) { "Night before" }
+        let before = |date| link_period(href, Period::Day, Some(date));
+        html! { @if let Some(drawing) = sleep::draw_hypnogram(&self.window, nights, before) {
+            (self.render_drawing("hypnogram", &drawing, &render_title(&drawing.title, None, &html! {})))
+        } }
+    }
+
+    fn render_drawing(&self, id: &str, drawing: &Drawing, title: &Markup) -> Markup {
+        html! {
+            figure.card #(id) {
+                (title)
+                (drawing.svg)
+                figcaption { (drawing.caption) }
+                details {
+                    summary { (self.window.texts.get("chart-as-table")) span.hidden { ": " (drawing.title) } }
+                    table.values { (drawing.table) }
+                }
             }
-        };
-        render_drawing("hypnogram", &drawing, &render_title(&drawing.title, None, &html! {}))
+        }
     }
 }
 
@@ -155,20 +164,6 @@ fn render_title(title: &str, alone: Option<&str>, newest: &Markup) -> Markup {
         h3 { @match alone { Some(alone) => a href=(alone) { (title) }, None => (title) } }
         (newest)
     } }
-}
-
-fn render_drawing(id: &str, drawing: &Drawing, title: &Markup) -> Markup {
-    html! {
-        figure.card #(id) {
-            (title)
-            (drawing.svg)
-            figcaption { (drawing.caption) }
-            details {
-                summary { "As a table" span.hidden { ": " (drawing.title) } }
-                table.values { (drawing.table) }
-            }
-        }
-    }
 }
 
 fn link_period(href: &str, period: Period, until: Option<Date>) -> String {

@@ -5,9 +5,10 @@
 
 use std::fmt::Write as _;
 
-use maud::{Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, Render, html};
 
 use crate::common::time::Timestamp;
+use crate::i18n::texts::Texts;
 use crate::model::consent_intervals::Interval;
 use crate::web::chart::axis::Scale;
 use crate::web::chart::period::TimeAxis;
@@ -16,11 +17,14 @@ const WIDTH: f64 = 1000.0;
 pub(crate) const HEIGHT: i32 = 252;
 /// Pixels above the nested drawing, for the unit.
 const TOP: f64 = 24.0;
+/// Letters of a label that have room to the left of the drawing; longer ones get more.
+const SHORT_LABEL: usize = 7;
 /// The share of the width that the words "no data" need on a phone.
 const LABEL_SHARE: f64 = 0.22;
 
 /// A chart without its marks.
 pub(crate) struct Frame<'a> {
+    pub(crate) texts: Texts,
     pub(crate) unit: &'a str,
     /// Labels of the vertical axis, each with its height from 0 to 1.
     pub(crate) rows: Vec<(f64, String)>,
@@ -46,9 +50,10 @@ impl Frame<'_> {
         let times: String =
             self.axis.marks.iter().fold(String::new(), |path, at| format!("{path}M{} {HEIGHT}v8", to_x(*at)));
         let missing = self.missing.map(|gap| (self.axis.share(gap.from), self.axis.share(gap.until)));
+        let is_wide = self.rows.iter().any(|(_, label)| label.chars().count() > SHORT_LABEL);
         html! {
-            svg.plot role="img" aria-label=(self.summary) {
-                text.unit x="-48" y="10" { (self.unit) }
+            svg.plot .wide[is_wide] role="img" aria-label=(self.summary) {
+                text.unit x=(if is_wide { "-80" } else { "-48" }) y="10" { (self.unit) }
                 @for (share, label) in &self.rows {
                     text.v x="-8" y=(number(TOP + f64::from(y(*share)) / 2.0 + 4.0)) { (label) }
                 }
@@ -59,7 +64,7 @@ impl Frame<'_> {
                     (marks)
                 }
                 @if let Some((from, until)) = missing.filter(|(from, until)| until - from >= LABEL_SHARE) {
-                    text.nd x=(percent(f64::midpoint(from, until))) y="91" { "no data" }
+                    text.nd x=(percent(f64::midpoint(from, until))) y="91" { (self.texts.get("chart-no-data")) }
                 }
                 @for tick in &self.axis.ticks {
                     text x=(percent(tick.at)) y="170" { (tick.label) }
@@ -71,6 +76,21 @@ impl Frame<'_> {
     pub(crate) fn x(&self, at: Timestamp) -> i32 {
         to_x(self.axis.share(at))
     }
+
+    /// Returns both sides of a bar, which leaves a space to its neighbours.
+    pub(crate) fn bar(&self, range: Interval) -> (i32, i32) {
+        let (left, right) = (self.x(range.from), self.x(range.until));
+        let inset = (right - left) / 8;
+        (left + inset, right - inset)
+    }
+}
+
+/// CSS classes that tell the parts of a chart apart, in the chart and in its legend.
+pub(crate) const BAR_STYLES: [&str; 3] = ["b1", "b2", "b3"];
+
+/// Renders the names of the parts, each with its class.
+pub(crate) fn render_legend<'a>(parts: impl IntoIterator<Item = (&'a str, impl Render)>) -> Markup {
+    html! { ul.keys { @for (look, name) in parts { li { i class=(look) {} (name) } } } }
 }
 
 /// Labels of a scale, for a frame.

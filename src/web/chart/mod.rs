@@ -13,3 +13,4 @@ pub(crate) mod sleep;
 pub(crate) mod sparkline;
 pub(crate) mod study_totals;
 pub(crate) mod totals;
+pub(crate) mod words;

@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use rusqlite::Connection;
 
 use crate::common::time::Timestamp;
+use crate::i18n::texts::Texts;
 use crate::model::account::VisibleTo;
 use crate::model::catalog::series_type::{Aggregation, SeriesType};
 use crate::model::patient::PatientId;
@@ -16,10 +17,11 @@ use crate::store::error::StoreError;
 use crate::store::samples::chart as store;
 use crate::store::samples::observation::{self, ObservationFilter};
 use crate::web::chart::charted_series::{ChartedSeries, render_series_without_data};
-use crate::web::chart::period::days_around;
+use crate::web::chart::period::{Window, days_around};
 use crate::web::chart::totals::load_totals;
+use crate::web::chart::words::{format_time, name_series, translate_unit};
 use crate::web::layout::Column::{Number, Text};
-use crate::web::layout::{count, format_local, local_text, table_head};
+use crate::web::layout::{count, table_head};
 
 const COUNT_RANGE: Duration = Duration::from_hours(24);
 
@@ -74,11 +76,12 @@ impl MeasurementOverview {
     }
 
     /// Returns the newest value of a series type and its time, in short.
-    pub(crate) fn newest(&self, series: &SeriesType, zone: &TimeZone) -> Option<(String, String)> {
+    pub(crate) fn newest(&self, series: &SeriesType, window: &Window) -> Option<(String, String)> {
         let line = self.lines.iter().find(|line| line.series.series_type == series.series_type)?;
         let newest = line.found.as_ref()?;
         let format = if newest.is_of_day { "%a %-d %b" } else { "%a %-d %b, %H:%M" };
-        Some((newest.value.clone(), format_local(zone, newest.at, format)))
+        let (texts, zone) = (window.texts, &window.zone);
+        Some((translate_unit(texts, &newest.value, series), format_time(texts, zone, newest.at, format)))
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -96,35 +99,34 @@ impl MeasurementOverview {
     }
 
     /// Renders the table; a chart's address is `href` followed by the series type.
-    pub(crate) fn render(&self, href: &str, zone: &TimeZone) -> Markup {
+    pub(crate) fn render(&self, texts: Texts, href: &str, zone: &TimeZone) -> Markup {
         let when = |newest: &Newest| {
-            if newest.is_of_day {
-                format_local(zone, newest.at, "%a, %-d %b %Y")
-            } else {
-                local_text(zone, newest.at)
-            }
+            let format = if newest.is_of_day { "%a, %-d %b %Y" } else { "%-d %b %Y, %H:%M %Z" };
+            format_time(texts, zone, newest.at, format)
         };
+        let [measurement, newest, at, samples, of_day] =
+            ["chart-measurement", "chart-newest", "chart-when", "chart-samples-of-day", "chart-of-day"]
+                .map(|key| texts.get(key));
         html! {
             @if self.lines.is_empty() {
-                p.empty { "No data yet. Data arrive once a device is connected and its maker has some." }
+                p.empty { (texts.get("chart-no-measurements")) }
             } @else {
                 table.compact {
-                    (table_head(&[Text("Measurement"), Text("Newest"), Text("When"), Number("Samples in 24\u{a0}h")]))
+                    (table_head(&[Text(&measurement), Text(&newest), Text(&at), Number(&samples)]))
                     tbody { @for NewestValue { series, found, last_day } in &self.lines { tr {
-                        th scope="row" data-label="Measurement" {
-                            a href={ (href) (series.series_type) } { (series.name) }
+                        th scope="row" { a href={ (href) (series.series_type) } { (name_series(texts, series)) } }
+                        td.value {
+                            @match found {
+                                Some(newest) => (translate_unit(texts, &newest.value, series)),
+                                None => (texts.get("chart-none")),
+                            }
                         }
-                        td.value data-label="Newest" {
-                            @match found { Some(newest) => (newest.value), None => "none" }
-                        }
-                        td data-label="When" {
-                            @match found { Some(newest) => (when(newest)), None => "" }
-                        }
-                        td.number data-label="Samples in 24\u{a0}h" { (count(*last_day)) }
+                        td { @match found { Some(newest) => (when(newest)), None => "" } }
+                        td.number data-label=(of_day) { (count(*last_day)) }
                     } } }
                 }
             }
-            (render_series_without_data(&self.empty))
+            (render_series_without_data(texts, &self.empty))
         }
     }
 }

@@ -7,7 +7,9 @@ use jiff::tz::TimeZone;
 use jiff::{ToSpan, Unit};
 
 use crate::common::time::{Timestamp, midnight_in};
+use crate::i18n::texts::Texts;
 use crate::model::consent_intervals::Interval;
+use crate::web::chart::words::{format_date, format_time, name_range};
 use crate::web::layout::format_local;
 use crate::web::request::FormFields;
 
@@ -33,16 +35,6 @@ impl Period {
             Self::TwoWeeks => "2weeks",
             Self::FourWeeks => "4weeks",
             Self::TwelveWeeks => "12weeks",
-        }
-    }
-
-    pub(crate) fn label(self) -> &'static str {
-        match self {
-            Self::Day => "Day",
-            Self::Week => "Week",
-            Self::TwoWeeks => "2 weeks",
-            Self::FourWeeks => "4 weeks",
-            Self::TwelveWeeks => "12 weeks",
         }
     }
 
@@ -99,6 +91,8 @@ pub(crate) struct Window {
     /// From the first midnight to the one after the last day.
     pub(crate) range: Interval,
     pub(crate) now: Timestamp,
+    /// The language of the charts.
+    pub(crate) texts: Texts,
     last: Date,
     today: Date,
 }
@@ -119,11 +113,16 @@ impl Day {
 
 impl Window {
     /// Returns the period that ends on the day `until`; today if that is none or has not come.
-    pub(crate) fn new((period, until): (Period, Option<Date>), zone: &TimeZone, now: Timestamp) -> Self {
+    pub(crate) fn new(
+        (period, until): (Period, Option<Date>),
+        zone: &TimeZone,
+        now: Timestamp,
+        texts: Texts,
+    ) -> Self {
         let today = local_date(zone, now);
         let last = until.filter(|day| *day <= today && *day >= EARLIEST).unwrap_or(today);
-        let mut window =
-            Self { period, zone: zone.clone(), range: Interval { from: now, until: now }, now, last, today };
+        let range = Interval { from: now, until: now };
+        let mut window = Self { period, zone: zone.clone(), range, now, texts, last, today };
         if let (Some(first), Some(last)) = (Day::new(zone, window.first()), Day::new(zone, last)) {
             window.range = Interval { from: first.range.from, until: last.range.until };
         }
@@ -162,7 +161,7 @@ impl Window {
     /// Names one of the rows.
     pub(crate) fn row_label(&self, from: Timestamp) -> String {
         let format = if self.period == Period::Day { "%H:%M" } else { "%a %-d %b" };
-        format_local(&self.zone, from, format)
+        format_time(self.texts, &self.zone, from, format)
     }
 
     /// Returns the address of the earlier period, and of the later one if that has begun.
@@ -181,12 +180,13 @@ impl Window {
     pub(crate) fn title(&self) -> String {
         let (first, last) = (self.first(), self.last);
         let from = match () {
-            () if first == last => return last.strftime("%a, %-d %b %Y").to_string(),
+            () if first == last => return format_date(self.texts, last, "%a, %-d %b %Y"),
             () if first.year() != last.year() => "%-d %b %Y",
             () if first.month() != last.month() => "%-d %b",
             () => "%-d",
         };
-        format!("{} to {}", first.strftime(from), last.strftime("%-d %b %Y"))
+        let date = |date, format| format_date(self.texts, date, format);
+        name_range(self.texts, &date(first, from), &date(last, "%-d %b %Y"))
     }
 
     /// Returns the end without data, if it is long enough to be marked: from the end of the newest data to now.
@@ -205,7 +205,7 @@ impl Window {
         let share = |at| axis.share(at);
         let labelled = days.iter().step_by(self.period.days_per_label());
         let tick = |day: &Day| {
-            let label = |format| day.date.strftime(format).to_string();
+            let label = |format| format_date(self.texts, day.date, format);
             let (from, until) = (share(day.range.from), share(day.range.until));
             if is_long {
                 TimeTick { at: from, label: label("%-d %b") }
@@ -240,7 +240,7 @@ pub(crate) struct TimeTick {
 }
 
 impl TimeAxis {
-    /// Labels full hours of the zone: the shortest step that gives at most six labels.
+    /// Labels full hours of the zone: the shortest step that gives at most five labels.
     pub(crate) fn of_hours(range: Interval, zone: &TimeZone) -> Self {
         let hours = full_hours(range, zone);
         let every =
@@ -262,8 +262,8 @@ impl TimeAxis {
     }
 }
 
-/// Labels of one axis, at most.
-const MOST_TICKS: usize = 6;
+/// Labels of one axis of hours, at most: more touch each other on a phone.
+const MOST_TICKS: usize = 5;
 /// No data are older; dates near the limits of the calendar would overflow.
 const EARLIEST: Date = jiff::civil::date(1900, 1, 1);
 
@@ -302,7 +302,7 @@ mod tests {
 
     fn window(period: Period, until: Option<&str>, now: &str) -> Window {
         let berlin = TimeZone::get("Europe/Berlin").unwrap();
-        Window::new((period, until.map(|day| day.parse().unwrap())), &berlin, at(now))
+        Window::new((period, until.map(|day| day.parse().unwrap())), &berlin, at(now), Texts::ENGLISH)
     }
 
     #[test]

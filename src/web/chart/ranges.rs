@@ -10,6 +10,7 @@ use crate::model::{catalog::series_type::SeriesType, consent_intervals::Interval
 use crate::web::chart::axis::{Scale, to_f64};
 use crate::web::chart::frame::{Drawing, Frame, HEIGHT, polyline, rectangle, rows_of, titled, y};
 use crate::web::chart::period::{Period, Window};
+use crate::web::chart::words::{name_range, name_series, name_unit};
 use crate::web::layout::Column::{Number, Text};
 use crate::web::layout::{length, table_head};
 
@@ -71,9 +72,15 @@ fn merge_into(rows: &[Interval], buckets: &[Bucket]) -> Vec<Bucket> {
     rows.iter().map(of_row).collect()
 }
 
-/// Returns true if no day has more than one value, so that each stands for its day.
-fn is_daily(days: &[Bucket]) -> bool {
-    days.iter().all(|day| day.value.is_none_or(|value| value.samples <= 1))
+/// Returns the most values of one day if each value stands for a day. A night's value has the time at which the night
+/// began: two may fall on one day and none on the next.
+fn values_per_day(days: &[Bucket]) -> Option<i64> {
+    let counts: Vec<i64> = days.iter().map(|day| day.value.map_or(0, |value| value.samples)).collect();
+    let present = |count: &i64| *count > 0;
+    let spanned = &counts[counts.iter().position(present)?..=counts.iter().rposition(present)?];
+    let (most, all) = (spanned.iter().copied().max()?, spanned.iter().sum::<i64>());
+    let is_of_nights = most == 2 && spanned.len() > 2 && all <= i64::try_from(spanned.len()).ok()? + 1;
+    (most == 1 || is_of_nights).then_some(most)
 }
 
 /// Draws the chart and its table, or nothing without data.
@@ -85,15 +92,18 @@ pub(crate) fn draw(series: &SeriesType, window: &Window, buckets: &[Bucket]) -> 
     let days: Vec<Interval> = window.days().into_iter().map(|day| day.range).collect();
     let days = merge_into(&days, buckets);
     let rows = merge_into(&window.rows(), buckets);
-    let is_daily = is_daily(&days);
+    let per_day = values_per_day(&days);
+    let is_daily = per_day.is_some();
     let lines = if is_daily { &days } else { buckets };
     let has_diastolic = buckets.iter().any(|bucket| bucket.diastolic.is_some());
     let chart = RangeChart { series, window, scale: Scale::around(series, min, max), has_diastolic };
     let summary = chart.summary(buckets);
     let axis = window.axis();
     let last = lines.iter().rev().find(|bucket| bucket.value.is_some()).map(|bucket| bucket.range.until);
+    let texts = window.texts;
     let frame = Frame {
-        unit: series.display.unit,
+        texts,
+        unit: &name_unit(texts, series),
         rows: rows_of(chart.scale),
         axis: &axis,
         missing: window.missing_end(last),
@@ -111,22 +121,22 @@ pub(crate) fn draw(series: &SeriesType, window: &Window, buckets: &[Bucket]) -> 
         } }
     };
     let step = match window.period {
-        Period::TwelveWeeks => "a day".to_owned(),
+        Period::TwelveWeeks => texts.get("chart-a-day"),
         period => length(period.step()),
     };
     // Neighbours without a gap are joined by a line.
     let has_line = lines.windows(2).any(|pair| pair.iter().all(|bucket| bucket.value.is_some()));
-    let caption = match (is_daily, has_line, has_diastolic) {
-        (true, ..) => "One value a day.".to_owned(),
-        (_, false, false) => format!("Dots: mean of {step}."),
-        (_, false, true) => format!("Dots: mean of {step}, systolic above and diastolic below."),
-        (_, true, false) => format!("Line: mean of {step}. Band: lowest to highest."),
-        (_, true, true) => {
-            format!("Lines: mean of {step}, systolic, and broken diastolic. Bands: lowest to highest.")
-        }
+    let caption = match (per_day, has_line, has_diastolic) {
+        (Some(1), ..) => "chart-daily",
+        (Some(_), ..) => "chart-daily-mean",
+        (None, false, false) => "chart-dots",
+        (None, false, true) => "chart-dots-pressure",
+        (None, true, false) => "chart-line",
+        (None, true, true) => "chart-line-pressure",
     };
+    let caption = texts.get_with(caption, &[("step", step.into())]);
     Some(Drawing {
-        title: series.name.to_owned(),
+        title: name_series(texts, series),
         svg: frame.render(&marks),
         caption: html! { (caption) },
         table: chart.table(&rows),
@@ -148,21 +158,25 @@ impl RangeChart<'_> {
 
     /// Describes the chart in a sentence.
     fn summary(&self, buckets: &[Bucket]) -> String {
+        let texts = self.window.texts;
         let samples: i64 = buckets.iter().filter_map(VALUE).map(|value| value.samples).sum();
         let range = |of: Part| {
             let all = self.range(buckets.iter().filter_map(of).reduce(merge)?);
             Some(match (self.scale.format_value(all.min), self.scale.format_value(all.max)) {
                 (min, max) if min == max => min,
-                (min, max) => format!("{min} to {max}"),
+                (min, max) => name_range(texts, &min, &max),
             })
         };
         let values = match (range(VALUE), range(DIASTOLIC)) {
-            (Some(systolic), Some(diastolic)) => format!("systolic {systolic}, diastolic {diastolic}"),
+            (Some(systolic), Some(diastolic)) => texts.get_with(
+                "chart-pressure",
+                &[("systolic", systolic.into()), ("diastolic", diastolic.into())],
+            ),
             (value, _) => value.unwrap_or_default(),
         };
-        let plural = if samples == 1 { "" } else { "s" };
-        let (name, title, unit) = (self.series.name, self.window.title(), self.series.display.unit);
-        format!("{name}, {title}: {samples} sample{plural}, {values}\u{a0}{unit}.")
+        let samples = texts.get_with("chart-samples", &[("count", samples.into())]);
+        let (name, unit) = (name_series(texts, self.series), name_unit(texts, self.series));
+        format!("{name}, {}: {samples}, {values}\u{a0}{unit}.", self.window.title())
     }
 
     /// Renders the range as a band and the mean as a line. Both end at a gap: a line across it would show values that
@@ -197,21 +211,22 @@ impl RangeChart<'_> {
         let mut path = String::new();
         for day in days {
             let Some(value) = of(day) else { continue };
-            let (from, until) = (frame.x(day.range.from), frame.x(day.range.until));
-            let inset = (until - from) / 8;
+            let (from, until) = frame.bar(day.range);
             let height = y(self.scale.share(self.range(value).mean));
-            let _ = write!(path, "M{} {height}H{}", from + inset, until - inset);
+            let _ = write!(path, "M{from} {height}H{until}");
         }
         path
     }
 
     fn title(&self, row: &Bucket) -> String {
-        let (when, unit) = (self.window.row_label(row.range.from), self.series.display.unit);
+        let texts = self.window.texts;
+        let (when, unit) = (self.window.row_label(row.range.from), name_unit(texts, self.series));
         let (mean, min, max) = self.cells(row);
-        match row.value {
-            Some(ValueSummary { samples: 1, .. }) => format!("{when}: {mean} {unit}"),
-            _ => format!("{when}: mean {mean} {unit}, {min} to {max}"),
+        if row.value.is_some_and(|value| value.samples == 1) {
+            return format!("{when}: {mean} {unit}");
         }
+        let mean = texts.get_with("chart-mean", &[("value", format!("{mean} {unit}").into())]);
+        format!("{when}: {mean}, {}", name_range(texts, &min, &max))
     }
 
     /// Formats mean, lowest and highest value; of blood pressure, each as `120/80`.
@@ -225,11 +240,16 @@ impl RangeChart<'_> {
     }
 
     fn table(&self, rows: &[Bucket]) -> Markup {
-        let first = if self.window.period == Period::Day { "From" } else { "Day" };
-        let parts = if self.has_diastolic { "systolic/diastolic in " } else { "in " };
+        let texts = self.window.texts;
+        let first = if self.window.period == Period::Day { "chart-from" } else { "chart-day" };
+        let [first, samples, mean, lowest, highest] =
+            [first, "chart-sample-column", "chart-mean-column", "chart-lowest", "chart-highest"]
+                .map(|key| texts.get(key));
+        let parts = if self.has_diastolic { "chart-in-unit-pressure" } else { "chart-in-unit" };
+        let parts = texts.get_with(parts, &[("unit", name_unit(texts, self.series).into())]);
         html! {
-            caption { (self.series.name) ", " (parts) (self.series.display.unit) ", " (self.window.title()) }
-            (table_head(&[Text(first), Number("Samples"), Number("Mean"), Number("Lowest"), Number("Highest")]))
+            caption { (name_series(texts, self.series)) ", " (parts) ", " (self.window.title()) }
+            (table_head(&[Text(&first), Number(&samples), Number(&mean), Number(&lowest), Number(&highest)]))
             tbody { @for row in rows.iter() { @if let Some(value) = row.value {
                 @let (mean, min, max) = self.cells(row);
                 tr {
@@ -263,7 +283,7 @@ mod tests {
 
     fn week() -> Window {
         let now = Timestamp::parse("2026-11-21T12:00:00Z").unwrap();
-        Window::new((Period::Week, None), &jiff::tz::TimeZone::UTC, now)
+        Window::new((Period::Week, None), &jiff::tz::TimeZone::UTC, now, crate::i18n::texts::Texts::ENGLISH)
     }
 
     fn drawn(parts: &[(usize, i64, f64)]) -> String {
@@ -295,5 +315,10 @@ mod tests {
         assert!(daily.contains("ln of-day\" d=\"M17 ") && !daily.contains("class=\"dot\""), "{daily}");
         assert!(daily.contains("<title>Sun 15 Nov: 60 bpm</title>"), "{daily}");
         assert!(!drawn(&[(3, 1, 60.0), (4, 1, 61.0)]).contains("of-day"), "two on one day");
+        let nights = drawn(&[(0, 1, 60.0), (11, 1, 62.0), (25, 1, 61.0), (35, 1, 60.0)]);
+        assert!(
+            nights.contains("of-day"),
+            "a night that began before midnight, and the next one after: {nights}"
+        );
     }
 }

@@ -3,35 +3,37 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use jiff::civil::Date;
 use maud::html;
 
+use crate::i18n::texts::Texts;
 use crate::model::catalog::series_type::SeriesType;
 use crate::model::day_totals;
 use crate::model::observation::Observation;
 use crate::model::sample_details::{Measure, SampleDetails, SleepStage, StageInterval};
-use crate::omh::show::format_quantity;
 use crate::web::chart::axis::{Scale, to_f64};
-use crate::web::chart::frame::{Drawing, Frame, HEIGHT, rectangle, rows_of, titled, y};
+use crate::web::chart::frame::{Drawing, Frame, HEIGHT, rectangle, render_legend, rows_of, titled, y};
 use crate::web::chart::period::{Day, TimeAxis, Window, local_date};
+use crate::web::chart::words::{format_date, name_range, name_series, quantity};
 use crate::web::layout::Column::{Number, Text};
 use crate::web::layout::{format_local, table_head};
 
-/// The stages of a bar from the bottom: measure, CSS class and name.
+/// The stages of a bar from the bottom: measure, CSS class, and key of the name.
 const PARTS: [(Measure, &str, &str); 4] = [
-    (Measure::DeepSleep, "deep", "deep"),
-    (Measure::RemSleep, "rem", "REM"),
-    (Measure::LightSleep, "light", "light"),
-    (Measure::Awake, "awake", "awake"),
+    (Measure::DeepSleep, "deep", "stage-deep"),
+    (Measure::RemSleep, "rem", "stage-rem"),
+    (Measure::LightSleep, "light", "stage-light"),
+    (Measure::Awake, "awake", "stage-awake"),
 ];
-/// Stages of the chart of one night from the top; the first four have a row in any case.
+/// Stages of the chart of one night from the top; the last column marks those that have a row in any case.
 const LEVELS: [(SleepStage, &str, &str, bool); 7] = [
-    (SleepStage::Awake, "awake", "Awake", true),
-    (SleepStage::InBed, "other", "In bed", false),
-    (SleepStage::Rem, "rem", "REM", true),
-    (SleepStage::Light, "light", "Light", true),
-    (SleepStage::Asleep, "other", "Asleep", false),
-    (SleepStage::Other, "other", "Other", false),
-    (SleepStage::Deep, "deep", "Deep", true),
+    (SleepStage::Awake, "awake", "stage-awake", true),
+    (SleepStage::InBed, "other", "stage-in-bed", false),
+    (SleepStage::Rem, "rem", "stage-rem", true),
+    (SleepStage::Light, "light", "stage-light", true),
+    (SleepStage::Asleep, "other", "stage-asleep", false),
+    (SleepStage::Other, "other", "stage-other", false),
+    (SleepStage::Deep, "deep", "stage-deep", true),
 ];
 
 /// The sleep of one night, with the naps of the day on which it ended.
@@ -89,24 +91,25 @@ pub(crate) fn draw_nights(series: &SeriesType, window: &Window, nights: &[Night]
     let per = series.display.per;
     let most = nights.iter().map(|night| night.parts.iter().flatten().sum::<f64>() / per).fold(0.0, f64::max);
     let scale = Scale::from_zero(most);
-    let shown = |seconds: f64| format_quantity(seconds, series.display);
-    let means: Vec<(&str, &str, String)> = PARTS
+    let texts = window.texts;
+    let shown = |seconds: f64| quantity(texts, seconds, series);
+    let means: Vec<(&str, String)> = PARTS
         .iter()
         .enumerate()
-        .filter_map(|(part, (_, look, name))| {
+        .filter_map(|(part, (_, look, key))| {
             let known: Vec<f64> = nights.iter().filter_map(|night| night.parts[part]).collect();
             let mean = known.iter().sum::<f64>() / to_f64(known.len());
-            (!known.is_empty()).then(|| (*look, *name, shown(mean)))
+            (!known.is_empty()).then(|| (*look, format!("{} {}", texts.get(key), shown(mean))))
         })
         .collect();
-    let sentence: Vec<String> = means.iter().map(|(_, name, mean)| format!("{name} {mean}")).collect();
-    let nights_count =
-        if nights.len() == 1 { "1 night".to_owned() } else { format!("{} nights", nights.len()) };
-    let summary =
-        format!("Sleep stages of {nights_count}, {}: mean {}.", window.title(), sentence.join(", "));
+    let sentence: Vec<&str> = means.iter().map(|(_, mean)| mean.as_str()).collect();
+    let name = name_series(texts, series);
+    let mean_of = texts.get_with("chart-mean-of-nights", &[("count", nights.len().into())]);
+    let summary = format!("{name}, {}, {mean_of}: {}.", window.title(), sentence.join(", "));
     let axis = window.axis();
     let frame = Frame {
-        unit: "hours",
+        texts,
+        unit: &texts.get("chart-hours"),
         rows: rows_of(scale),
         axis: &axis,
         missing: window.missing_end(Some(last.day.range.until)),
@@ -117,17 +120,17 @@ pub(crate) fn draw_nights(series: &SeriesType, window: &Window, nights: &[Night]
         let known = nights.iter().filter(|night| night.parts[part].is_some());
         known.fold(String::new(), |path, night| {
             let (low, high) = stack(&night.parts, part);
-            let (left, right) = (frame.x(night.day.range.from), frame.x(night.day.range.until));
-            let inset = (right - left) / 8;
-            path + &rectangle(left + inset, place(high), right - inset, place(low))
+            let (left, right) = frame.bar(night.day.range);
+            path + &rectangle(left, place(high), right, place(low))
         })
     };
     let title = |night: &Night| {
-        let part = |(part, (_, _, name)): (usize, &(Measure, &str, &str))| {
-            Some(format!("{name} {}", shown(night.parts[part]?)))
+        let part = |(part, (_, _, key)): (usize, &(Measure, &str, &str))| {
+            Some(format!("{} {}", texts.get(key), shown(night.parts[part]?)))
         };
         let parts: Vec<String> = PARTS.iter().enumerate().filter_map(part).collect();
-        format!("Night to {}: {}", name_day(night), parts.join(", "))
+        let night = texts.get_with("chart-night-to", &[("day", name_day(texts, night).into())]);
+        format!("{night}: {}", parts.join(", "))
     };
     let marks = html! {
         @for (part, (_, look, _)) in PARTS.iter().enumerate() { path class=(look) d=(bars(part)) {} }
@@ -136,27 +139,31 @@ pub(crate) fn draw_nights(series: &SeriesType, window: &Window, nights: &[Night]
             (titled(&rectangle(left, 0, right, HEIGHT), &title(night)))
         } }
     };
+    let stages = PARTS.map(|(.., key)| texts.get(key));
+    let (first, asleep) = (texts.get("chart-night-column"), texts.get("stage-asleep"));
+    let mut columns = vec![Text(&first)];
+    columns.extend(stages.iter().chain([&asleep]).map(|name| Number(name)));
     Some(Drawing {
-        title: "Sleep stages by night".to_owned(),
+        title: texts.get_with("chart-by-night", &[("name", name.as_str().into())]),
         svg: frame.render(&marks),
         caption: html! {
-            "From the bottom, with the mean of " (nights_count) ":"
-            ul.keys { @for (look, name, mean) in &means { li { i class=(look) {} (name) " " (mean) } } }
+            (texts.get_with("chart-stack", &[("mean", mean_of.as_str().into())]))
+            (render_legend(means.iter().map(|(look, mean)| (*look, mean))))
         },
         table: html! {
-            caption { "Sleep stages, " (window.title()) }
-            (table_head(&[Text("Night to"), Number("Deep"), Number("REM"), Number("Light"), Number("Awake"), Number("Asleep")]))
+            caption { (name) ", " (window.title()) }
+            (table_head(&columns))
             tbody { @for night in nights { tr {
-                th { (name_day(night)) }
-                @for part in night.parts { td { @match part { Some(part) => (shown(part)), None => "none" } } }
+                th { (name_day(texts, night)) }
+                @for part in night.parts { td { @match part { Some(part) => (shown(part)), None => (texts.get("chart-none")) } } }
                 td { (shown(night.asleep)) }
             } } }
         },
     })
 }
 
-fn name_day(night: &Night) -> String {
-    night.day.date.strftime("%a %-d %b").to_string()
+fn name_day(texts: Texts, night: &Night) -> String {
+    format_date(texts, night.day.date, "%a %-d %b")
 }
 
 /// Returns the bottom and the top of a part, in seconds.
@@ -165,10 +172,15 @@ fn stack(parts: &[Option<f64>; 4], part: usize) -> (f64, f64) {
     (below, below + parts[part].unwrap_or(0.0))
 }
 
-/// Draws the stages of the newest night with intervals, or nothing if no night has any.
-pub(crate) fn draw_hypnogram(window: &Window, nights: &[Night]) -> Option<Drawing> {
+/// Draws the stages of the newest night with intervals, or nothing if no night has any. The caption ends in the link to
+/// the night before, whose address `href` returns.
+pub(crate) fn draw_hypnogram(
+    window: &Window,
+    nights: &[Night],
+    href: impl FnOnce(Date) -> String,
+) -> Option<Drawing> {
     let night = nights.iter().rev().find(|night| !night.intervals.is_empty())?;
-    let zone = &window.zone;
+    let (zone, texts) = (&window.zone, window.texts);
     let first = night.intervals.iter().map(|StageInterval(_, start, _)| *start).min()?;
     let last = night.intervals.iter().map(|StageInterval(.., end)| *end).max()?;
     let range = crate::model::consent_intervals::Interval { from: first, until: last };
@@ -180,19 +192,18 @@ pub(crate) fn draw_hypnogram(window: &Window, nights: &[Night]) -> Option<Drawin
         Some(i32::try_from(level).ok()? * height + height / 2)
     };
     let clock = |at| format_local(zone, at, "%H:%M");
-    let day = local_date(zone, last).strftime("%A %-d %B");
-    let times = format!("{} to {}", clock(first), clock(last));
+    let day = format_date(texts, local_date(zone, last), &texts.get("day-long"));
+    let title = texts.get_with("chart-night-to", &[("day", day.into())]);
+    let times = name_range(texts, &clock(first), &clock(last));
     let wakes = night.intervals.iter().filter(|StageInterval(stage, ..)| *stage == SleepStage::Awake).count();
-    let summary = format!(
-        "Stages of the night to {day}, {times}: {} intervals, of which awake {wakes}.",
-        night.intervals.len()
-    );
+    let counts = [("count", night.intervals.len().into()), ("wakes", wakes.into())];
+    let summary = format!("{title}, {times}: {}.", texts.get_with("chart-intervals", &counts));
     let axis = TimeAxis::of_hours(range, zone);
     let share = |stage| level_of(stage).map(|level| 1.0 - f64::from(level) / f64::from(HEIGHT));
-    let rows = levels.iter().filter_map(|(stage, _, name, _)| Some((share(*stage)?, (*name).to_owned())));
-    let place = format_local(zone, last, "%Z");
-    let unit = format!("time, {place}");
-    let frame = Frame { unit: &unit, rows: rows.collect(), axis: &axis, missing: None, summary: &summary };
+    let rows = levels.iter().filter_map(|(stage, _, key, _)| Some((share(*stage)?, texts.get(key))));
+    let unit = texts.get_with("chart-time", &[("zone", format_local(zone, last, "%Z").into())]);
+    let frame =
+        Frame { texts, unit: &unit, rows: rows.collect(), axis: &axis, missing: None, summary: &summary };
     let mut ties = String::new();
     for pair in night.intervals.windows(2) {
         let [StageInterval(before, _, end), StageInterval(after, start, _)] = pair else { continue };
@@ -207,31 +218,30 @@ pub(crate) fn draw_hypnogram(window: &Window, nights: &[Night]) -> Option<Drawin
     };
     let marks = html! {
         path.tie d=(ties) {}
-        @for (stage, look, name, _) in levels.iter().filter(|(stage, ..)| has(*stage)) {
+        @for (stage, look, key, _) in levels.iter().filter(|(stage, ..)| has(*stage)) {
             g class=(look) { @for one in night.intervals.iter().filter(|one| one.0 == *stage) {
-                (titled(&block(one), &format!("{name}, {} to {}", clock(one.1), clock(one.2))))
+                (titled(&block(one), &format!("{}, {}", texts.get(key), name_range(texts, &clock(one.1), &clock(one.2)))))
             } }
         }
     };
     let name =
-        |stage: SleepStage| LEVELS.iter().find(|(one, ..)| *one == stage).map_or("", |(_, _, name, _)| *name);
+        |stage: SleepStage| LEVELS.iter().find(|(one, ..)| *one == stage).map_or("", |(_, _, key, _)| *key);
+    let [from, until, stage] = ["chart-from", "chart-until", "chart-stage"].map(|key| texts.get(key));
     Some(Drawing {
-        title: format!("Night to {day}"),
         svg: frame.render(&marks),
-        caption: html! { (times) ". Each block is one interval." },
+        caption: html! {
+            (times) ". " (texts.get("chart-blocks")) " "
+            @if let Ok(before) = night.day.date.yesterday() { a href=(href(before)) { (texts.get("chart-night-before")) } }
+        },
         table: html! {
-            caption { "Stages of the night to " (day) }
-            (table_head(&[Text("From"), Text("Until"), Text("Stage")]))
+            caption { (title) }
+            (table_head(&[Text(&from), Text(&until), Text(&stage)]))
             tbody { @for StageInterval(stage, start, end) in &night.intervals {
-                tr { th { (clock(*start)) } td { (clock(*end)) } td { (name(*stage)) } }
+                tr { th { (clock(*start)) } td { (clock(*end)) } td { (texts.get(name(*stage))) } }
             } }
         },
+        title,
     })
-}
-
-/// Returns the newest night with intervals, for a link to the one before.
-pub(crate) fn hypnogram_date(nights: &[Night]) -> Option<jiff::civil::Date> {
-    nights.iter().rev().find(|night| !night.intervals.is_empty()).map(|night| night.day.date)
 }
 
 #[cfg(test)]
@@ -275,7 +285,12 @@ mod tests {
     fn stages_are_stacked_and_a_night_of_two_devices_counts_once() {
         use SleepStage::{Deep, Light, Rem};
         let series = series::find("sleep_stage_summary").unwrap();
-        let window = Window::new((Period::Week, None), &jiff::tz::TimeZone::UTC, at("2026-11-21T12:00:00Z"));
+        let window = Window::new(
+            (Period::Week, None),
+            &jiff::tz::TimeZone::UTC,
+            at("2026-11-21T12:00:00Z"),
+            Texts::ENGLISH,
+        );
         let sleeps = [
             (1, night("2026-11-19T23:00:00Z", &[Deep, Light, Light, Rem])),
             (1, night("2026-11-20T13:00:00Z", &[Light])),
@@ -291,11 +306,11 @@ mod tests {
         let drawn = draw_nights(series, &window, &nights).unwrap();
         let svg = drawn.svg.into_string();
         assert!(
-            svg.contains("<title>Night to Fri 20 Nov: deep 1\u{a0}h, REM 1\u{a0}h, light 3\u{a0}h</title>"),
+            svg.contains("<title>Night to Fri 20 Nov: Deep 1\u{a0}h, REM 1\u{a0}h, Light 3\u{a0}h</title>"),
             "{svg}"
         );
-        assert!(drawn.caption.into_string().contains("deep 1\u{a0}h"));
-        let hypnogram = draw_hypnogram(&window, &nights).unwrap();
+        assert!(drawn.caption.into_string().contains("Deep 1\u{a0}h"));
+        let hypnogram = draw_hypnogram(&window, &nights, |day| day.to_string()).unwrap();
         assert_eq!(hypnogram.title, "Night to Friday 20 November");
         let svg = hypnogram.svg.into_string();
         let top = |name: &str| {

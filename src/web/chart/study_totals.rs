@@ -6,20 +6,18 @@ use maud::{Markup, html};
 use rusqlite::Connection;
 
 use crate::common::time::Timestamp;
+use crate::i18n::texts::Texts;
 use crate::model::consent_intervals::Interval;
 use crate::model::error_kind::ErrorKind;
 use crate::store::error::StoreError;
 use crate::store::operations::hourly_counters::{self, Totals};
 use crate::web::chart::axis::{Scale, to_f64};
-use crate::web::chart::frame::{Frame, rectangle, rows_of, titled, y};
+use crate::web::chart::frame::{BAR_STYLES, Frame, rectangle, render_legend, rows_of, titled, y};
 use crate::web::chart::period::{TimeAxis, TimeTick};
 use crate::web::layout::{count, format_local};
 
 /// The smallest top of an axis: five whole steps.
 const LEAST_TOP: f64 = 5.0;
-/// CSS classes of the parts of a bar, the lowest first.
-const BAR_STYLES: [&str; 3] = ["b1", "b2", "b3"];
-
 /// A period that ends now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ActivityPeriod {
@@ -214,16 +212,22 @@ impl Activity {
         let scale = Scale::from_zero(chart.values.iter().map(sum).fold(LEAST_TOP, f64::max));
         let axis = self.axis();
         let summary = format!("{}, {}: {}", chart.title, self.period.title(), chart.summary);
-        let frame =
-            Frame { unit: chart.unit, rows: rows_of(scale), axis: &axis, missing: None, summary: &summary };
+        let rows = rows_of(scale);
+        let frame = Frame {
+            texts: Texts::ENGLISH,
+            unit: chart.unit,
+            rows,
+            axis: &axis,
+            missing: None,
+            summary: &summary,
+        };
         let marks = html! { @for (part, look) in BAR_STYLES.iter().enumerate().take(chart.parts.len()) {
             g class=(look) { @for (slot, values) in self.slots.iter().zip(&chart.values) {
                 @if let Some(value) = values.get(part).filter(|value| **value > 0) {
                     @let below = to_f64(values[..part].iter().sum::<i64>());
-                    @let (left, right) = (frame.x(slot.range(self.period).from), frame.x(slot.range(self.period).until));
-                    @let inset = (right - left) / 8;
+                    @let (left, right) = frame.bar(slot.range(self.period));
                     @let top = y(scale.share(below + to_f64(*value)));
-                    (titled(&rectangle(left + inset, top, right - inset, y(scale.share(below))),
+                    (titled(&rectangle(left, top, right, y(scale.share(below))),
                         &format!("{}: {value} {}", format_hour(slot.hour, "%a %H:%M"), chart.parts[part])))
                 }
             } }
@@ -232,7 +236,10 @@ impl Activity {
             figure.card {
                 div.title { h3 { (chart.title) } }
                 (frame.render(&marks))
-                figcaption { (chart.summary) (render_legend(chart.parts)) }
+                figcaption {
+                    (chart.summary)
+                    @if chart.parts.len() > 1 { (render_legend(BAR_STYLES.into_iter().zip(chart.parts))) }
+                }
                 (self.table(chart))
             }
         }
@@ -303,12 +310,6 @@ impl Slot {
     fn errors_of_kind(&self, kind: ErrorKind) -> i64 {
         self.errors.iter().filter(|(known, _)| *known == kind).map(|(_, sum)| sum).sum()
     }
-}
-
-fn render_legend(parts: &[&str]) -> Markup {
-    html! { @if parts.len() > 1 {
-        ul.keys { @for (part, look) in parts.iter().zip(BAR_STYLES) { li { i class=(look) {} (part) } } }
-    } }
 }
 
 fn format_hour(hour: i64, format: &str) -> String {

@@ -48,12 +48,13 @@ pub(crate) fn routes() -> Vec<Route> {
 
 async fn show(app: &App, request: &Request, patient: &SignedInPatient) -> HandlerResult {
     let (id, now, wanted) = (patient.id(), app.clock.now(), parse_window(&request.query, Period::Week));
+    let texts = patient.reader().texts;
     let read = move |db: &_| {
         let who = patients::find(db, PatientRef::Own(id))?;
         let zone = time_zone_or_utc(&who.time_zone);
         let rows = ChartedSeries::load(db, VisibleTo::Everybody, id)?;
         let overview = MeasurementOverview::load(db, VisibleTo::Everybody, &rows, id, (&zone, now))?;
-        let charts = Charts::load(db, &rows, Window::new(wanted, &zone, now), &overview)?;
+        let charts = Charts::load(db, &rows, Window::new(wanted, &zone, now, texts), &overview)?;
         Ok((zone, overview, charts))
     };
     let (zone, overview, charts) = app.store.read(read).await?;
@@ -61,11 +62,8 @@ async fn show(app: &App, request: &Request, patient: &SignedInPatient) -> Handle
     let reader = patient.reader();
     let body = html! {
         h1 { (reader.get("data-title")) }
-        // The charts are staff's too, and in English.
-        div lang="en" {
-            (overview.render("#", &zone))
-            (charts.render("/clients/ow/data", None))
-        }
+        (overview.render(reader.texts, "#", &zone))
+        (charts.render("/clients/ow/data", None))
         h2 { (reader.get("download")) }
         p { (reader.get("download-text")) }
         ul {

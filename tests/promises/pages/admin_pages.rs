@@ -74,6 +74,43 @@ fn an_invalid_form_shows_its_errors_and_keeps_the_input() {
 }
 
 #[test]
+fn a_second_patient_of_a_name_is_confirmed_and_the_study_of_the_page_stays() {
+    let world = World::new();
+    let served = Served::start(&world);
+    let operator = served.operator(&world);
+    let study = make_study(&operator, "Sleep");
+    let new = "/admin/patients/new";
+    let from_study = operator.get(&format!("{new}?study={study}")).body;
+    assert!(from_study.contains(&format!("value=\"{study}\" checked")), "{from_study}");
+    assert!(from_study.contains(&format!("<a href=\"/admin/studies/{study}\">Cancel")), "{from_study}");
+    let first = make_patient(&operator, "Ada", &study);
+    let fields = [("name", "ada"), ("tz", ""), ("study", &*study)];
+    let asked = operator.submit(new, new, &fields);
+    assert!(asked.status == 400 && asked.body.contains("a patient has this name already"), "{}", asked.body);
+    assert!(asked.body.contains(&format!("<a href=\"/admin/patients/{first}\">")), "{}", asked.body);
+    assert!(asked.body.contains("autofocus") && asked.body.contains("(required)"), "{}", asked.body);
+    let confirmed = [fields.as_slice(), &[("same-name", "yes")]].concat();
+    assert_eq!(operator.submit(new, new, &confirmed).status, 303);
+}
+
+#[test]
+fn the_audit_is_narrowed_down_by_person_kind_and_day() {
+    let world = World::new();
+    let served = Served::start(&world);
+    let operator = served.operator(&world);
+    make_patient(&operator, "P-1", &make_study(&operator, "Sleep"));
+    let list = |query: &str| operator.get(&format!("/admin/audit?{query}")).body;
+    let day = world.now.to_string()[..10].to_owned();
+    let found = list(&format!("what=study&who=account+1&from={day}&until={day}"));
+    assert!(found.contains(">study.add<") && found.contains(">study.enrol<"), "{found}");
+    assert!(!found.contains(">patient.add<"), "{found}");
+    assert!(list("what=patient.add").contains(">patient.add<"));
+    for none in ["what=stud", "what=%25", "who=account+9", "from=2099-01-01", "until=2000-01-01"] {
+        assert!(list(none).contains("There are no such entries."), "{none}");
+    }
+}
+
+#[test]
 fn people_are_found_by_name_or_number() {
     let world = World::new();
     for name in ["Ada", "Grace", "Adele"] {

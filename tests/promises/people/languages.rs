@@ -1,6 +1,10 @@
 //! Patients read every page in their language. A study's text is the study's own, and a consent keeps what was read.
 
+use std::collections::BTreeSet;
+
 use jhe_ow::i18n::language::Language;
+use jhe_ow::model::catalog::series::SERIES;
+use jhe_ow::simulator::vitals::compute_vitals;
 
 use crate::support::harness::*;
 use crate::support::jhe_patient;
@@ -23,6 +27,9 @@ const SPANISH: [(&str, &str); 4] = [
     ("purpose", "Para saber cómo late el corazón de noche."),
     ("contact", "Ada Example, ada@example.org"),
 ];
+
+/// Symbols and makers' names, in lower case, that are the same in every language.
+const SYMBOLS: &[&str] = &["cet", "garmin", "h", "kcal", "kg", "min", "ml", "mmhg", "ms", "oura", "utc"];
 
 /// Looks at pages in one language.
 struct Reading<'a> {
@@ -55,6 +62,21 @@ impl<'a> Reading<'a> {
                 self.language
             );
         }
+    }
+
+    /// Looks at each word of a page, drawings included, for texts that are put together. Returns the content.
+    fn look_at_words<'b>(&self, what: &str, page: &'b str) -> &'b str {
+        let main = between(page, "<main", "</main>").unwrap_or_else(|| panic!("{what}: {page}"));
+        let known = self.bundle.words();
+        let labels = main.split("aria-label=\"").skip(1).map(|label| label.split('"').next().unwrap());
+        let texts = main.split('>').skip(1).map(|text| text.split('<').next().unwrap());
+        for text in texts.chain(labels) {
+            for word in text.split(|letter: char| !letter.is_alphabetic()).filter(|word| word.len() > 1) {
+                let word = word.to_lowercase();
+                assert!(known.contains(&word) || SYMBOLS.contains(&&*word), "{what}: “{word}” in “{text}”");
+            }
+        }
+        main
     }
 
     /// Opens a page and looks at it.
@@ -133,10 +155,7 @@ fn every_page_of_a_patient_is_in_every_language() {
         let back = visitor.get(&buttons["agree"]);
         reading.open(&visitor, back.location());
         reading.open(&other, &link);
-        // The charts are in English.
-        if language == "es" {
-            reading.open(&visitor, "/clients/ow/data");
-        }
+        reading.look_at_words("data", &visitor.get("/clients/ow/data").body);
         for done in ["granted", "changed", "time-zone", "disconnected", "disconnecting"] {
             reading.open(&visitor, &format!("/clients/ow/manage?done={done}"));
         }
@@ -157,6 +176,49 @@ fn every_page_of_a_patient_is_in_every_language() {
         reading.look("a forged form", &forged);
         reading.look("sign-out", &visitor.submit("/clients/ow/manage", "/clients/ow/sign-out", &[]));
         reading.open(&visitor, &link);
+    }
+}
+
+#[test]
+fn charts_and_their_tables_are_in_spanish() {
+    let world = World::new();
+    let served = Served::start(&world);
+    let study = make_study(&served.operator(&world), "Sleep");
+    served.stop("TERM");
+    let user = world.sim.add_user();
+    let add =
+        ["patient", "add", "--name", "A", "--tz", "Europe/Berlin", "--study", &study, "--ow-user", &user];
+    let consents = SERIES.iter().map(|series| series.code).collect::<BTreeSet<_>>();
+    let consents = consents.into_iter().flat_map(|code| ["--consent", code]).chain(["--reason", "paper"]);
+    let ran = world.run(&add.into_iter().chain(consents).collect::<Vec<_>>());
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let patient = ran.stdout.trim().to_owned();
+    let vitals = compute_vitals(1, true, world.now.minus(DAY * 6), world.now);
+    vitals.rows.into_iter().for_each(|row| world.sim.put_row(&user, row));
+    for event in vitals.events {
+        world.sim.put_event(&user, event);
+    }
+    world.sim.fill(&user, world.now.minus(DAY), world.now, FIVE_MINUTES, 1);
+    assert_eq!(world.run(&["poll", "--window", "7d"]).code, 0);
+    let served = Served::start(&world);
+    let visitor = served.visitor();
+    let link = invite(&served.operator(&world), &patient);
+    visitor.get("/?lang=es");
+    assert_eq!(agree(&visitor, &link, &study).status, 303);
+    let reading = Reading::new("es", &[]);
+    for query in ["", "?period=day", "?period=12weeks", "?until=2026-11-01"] {
+        let page = visitor.get(&format!("/clients/ow/data{query}")).body;
+        let main = reading.look_at_words(query, &page);
+        assert!(!main.contains("lang=\"en\""), "{main}");
+        if query.is_empty() {
+            for words in [
+                "<text class=\"unit\" x=\"-48\" y=\"10\">lpm</text>",
+                "Noche al sábado 21 de noviembre",
+                "en 24 h",
+            ] {
+                assert!(main.contains(words), "{words}: {main}");
+            }
+        }
     }
 }
 

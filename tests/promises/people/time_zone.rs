@@ -35,7 +35,7 @@ fn make_study_in(operator: &Visitor, name: &str, zone: &str) -> String {
 
 /// A patient who is enrolled without a time zone of their own, unless one is given; answers with the number.
 fn enrol(operator: &Visitor, study: &str, zone: &str) -> String {
-    let fields = [("name", "P"), ("tz", zone), ("study", study)];
+    let fields = [("name", "P"), ("same-name", "yes"), ("tz", zone), ("study", study)];
     let made = operator.submit("/admin/patients/new", "/admin/patients/new", &fields);
     assert_eq!(made.status, 303, "{}", made.body);
     between(made.location(), "/admin/patients/", "?").unwrap().to_owned()

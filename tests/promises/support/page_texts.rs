@@ -1,5 +1,6 @@
 //! The texts of a page, and the texts of a language's bundle.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use fluent_syntax::ast::{Entry, Expression, Pattern, PatternElement};
@@ -60,6 +61,13 @@ impl Bundle {
             }
         }
         Self(all)
+    }
+
+    /// Returns all words, in lower case.
+    pub fn words(&self) -> BTreeSet<String> {
+        let parts = self.0.iter().flatten();
+        let words = parts.flat_map(|part| part.split(|letter: char| !letter.is_alphabetic()));
+        words.map(str::to_lowercase).collect()
     }
 
     /// Returns whether the language has the text, with any values in its places. A text of values alone says nothing.

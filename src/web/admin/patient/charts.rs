@@ -4,6 +4,7 @@ use maud::html;
 
 use crate::app::state::App;
 use crate::common::time::time_zone_or_utc;
+use crate::i18n::texts::Texts;
 use crate::model::patient::PatientRef;
 use crate::store::people::{patient as patients, visibility};
 use crate::web::access::{VISIBLE_PATIENT, VisiblePatient};
@@ -39,7 +40,7 @@ async fn show(app: &App, request: &Request, patient: &VisiblePatient) -> Handler
         };
         let Some(rows) = rows else { return Ok((name, None)) };
         let overview = MeasurementOverview::load(db, visible_to, &rows, id, (&zone, now))?;
-        let window = Window::new(wanted, &zone, now);
+        let window = Window::new(wanted, &zone, now, Texts::ENGLISH);
         Ok((name, Some(Charts::load(db, &rows, window, &overview)?)))
     };
     let (name, charts) = app.store.read(read).await?;

@@ -4,6 +4,7 @@ use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
 use crate::app::state::App;
+use crate::common::counted::counted;
 use crate::mail::reminders;
 use crate::mail::texts::{LANGUAGES, parse_language};
 use crate::model::account::Role;
@@ -17,7 +18,7 @@ use crate::store::people::{reminder, study};
 use crate::store::privacy::audit;
 use crate::web::access::{COORDINATED_PATIENT, VisiblePatient};
 use crate::web::admin::study::invite::list::render_mail_state;
-use crate::web::layout::{form, local};
+use crate::web::layout::{fold, form, local};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, see_other};
 use crate::web::route::{Route, post};
@@ -55,7 +56,7 @@ impl PatientMails {
         Ok(Self { language: patient::find_language(db, id)?, mails: mail::list(db, id, LISTED)?, remindable })
     }
 
-    /// Renders the section for a coordinator.
+    /// Renders the folded part for a coordinator.
     pub(crate) fn render(
         &self,
         app: &App,
@@ -63,6 +64,7 @@ impl PatientMails {
         patient: &Patient,
         studies: &[Study],
         zone: &TimeZone,
+        is_open: bool,
     ) -> Markup {
         if !visible.may(Role::Coordinator) {
             return html! {};
@@ -83,39 +85,46 @@ impl PatientMails {
                 },
             )
         };
-        html! { section #mails {
-            h2 { "Mails" }
-            @if self.mails.is_empty() { p.empty { "No mail was sent from here." } } @else {
-                ul { @for one in &self.mails { li {
-                    @match one.kind { MailKind::Invitation => "Invitation", MailKind::Reminder => "Reminder" }
-                    " to “" (name(one.study)) "”, " (local(zone, one.queued)) ": "
-                    (render_mail_state(Some(one.state)))
-                    @if let Some(error) = &one.last_error { " " span.fine { (error) } }
-                    @if one.state == MailState::Waiting && one.attempts > 0 { " Next attempt " (local(zone, one.due)) "." }
-                } } }
-            }
-            @if patient.jhe_id.is_none() {
-                div.actions {
-                    @if can_send { @for study in studies {
-                        (button(study.id, MailKind::Invitation, "Mail an invitation"))
-                    } }
-                    @for study in self.remindable.iter().filter(|_| can_send) {
-                        (button(*study, MailKind::Reminder, "Send a reminder"))
-                    }
+        let state =
+            if self.mails.is_empty() { "none yet".to_owned() } else { counted(self.mails.len(), "mail") };
+        fold(
+            "mails",
+            "Mails",
+            &state,
+            is_open,
+            &html! {
+                @if self.mails.is_empty() { p.empty { "No mail was sent from here." } } @else {
+                    ul { @for one in &self.mails { li {
+                        @match one.kind { MailKind::Invitation => "Invitation", MailKind::Reminder => "Reminder" }
+                        " to “" (name(one.study)) "”, " (local(zone, one.queued)) ": "
+                        (render_mail_state(Some(one.state)))
+                        @if let Some(error) = &one.last_error { " " span.fine { (error) } }
+                        @if one.state == MailState::Waiting && one.attempts > 0 { " Next attempt " (local(zone, one.due)) "." }
+                    } } }
                 }
-                @if !can_send { p.fine { "To send mails, the patient needs an e-mail address, and the service a mail server." } }
-                @else if self.remindable.is_empty() { p.fine { "The patient did not agree to reminders, or shares nothing at present." } }
-                (form(&action("language"), token, &html! {
-                    div.inline {
-                        label for="language" { "Language of mails and pages" }
-                        select id="language" name="language" { @for &(code, name) in LANGUAGES {
-                            option value=(code) lang=(code) selected[code == self.language] { (name) }
+                @if patient.jhe_id.is_none() {
+                    div.actions {
+                        @if can_send { @for study in studies {
+                            (button(study.id, MailKind::Invitation, "Mail an invitation"))
                         } }
-                        button.quiet type="submit" { "Save" }
+                        @for study in self.remindable.iter().filter(|_| can_send) {
+                            (button(*study, MailKind::Reminder, "Send a reminder"))
+                        }
                     }
-                }))
-            }
-        } }
+                    @if !can_send { p.fine { "To send mails, the patient needs an e-mail address, and the service a mail server." } }
+                    @else if self.remindable.is_empty() { p.fine { "The patient did not agree to reminders, or shares nothing at present." } }
+                    (form(&action("language"), token, &html! {
+                        div.inline {
+                            label for="language" { "Language of mails and pages" }
+                            select id="language" name="language" { @for &(code, name) in LANGUAGES {
+                                option value=(code) lang=(code) selected[code == self.language] { (name) }
+                            } }
+                            button.quiet type="submit" { "Save" }
+                        }
+                    }))
+                }
+            },
+        )
     }
 }
 
@@ -161,5 +170,5 @@ async fn set_language(app: &App, request: &Request, visible: &VisiblePatient) ->
         audit::record(db, now, actor, "patient.change", Some(id), "language")
     };
     app.store.write(write).await?;
-    Ok(see_other(&format!("/admin/patients/{id}?done=saved#mails")))
+    Ok(see_other(&format!("/admin/patients/{id}?done=language#mails")))
 }

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 
 use crate::app::{enrolment_stage::EnrolmentStage, state::App};
 use crate::common::{counted::counted, time::Timestamp};
+use crate::i18n::texts::Texts;
 use crate::model::{account::Role, catalog::source, patient::PatientId, study::StudyId};
 use crate::secrets::token::TokenHash;
 use crate::store::people::consent::{self, ConsentEntry};
@@ -72,6 +73,7 @@ fn opened(request: &Request, stage: EnrolmentStage) -> &str {
         ("", "token-revoked") => "api-tokens",
         ("", "ended") => "browsers",
         ("", "export") => "export",
+        ("", "mail" | "language") => "mails",
         ("", _) if matches!(stage, EnrolmentStage::Added | EnrolmentStage::Invited) => "invitations",
         (open, _) => open,
     }
@@ -94,7 +96,7 @@ fn render_folds(
             @if may_manage { (polling::render_fold(app, patient, matches!(done, "polling" | "busy"))) }
             (fold("data", "All measurements", &series, open == "data", &html! {
                 @if !view.overview.is_empty() || view.series == 0 {
-                    (view.overview.render(&format!("/admin/patients/{id}/charts/"), zone))
+                    (view.overview.render(Texts::ENGLISH, &format!("/admin/patients/{id}/charts/"), zone))
                 }
                 p.actions {
                     a.button.quiet href={ "/admin/patients/" (id) "/charts" } { "All charts" }
@@ -108,7 +110,7 @@ fn render_folds(
             (view.payloads.render(zone, now, app.bucket_status.has_unread_objects(id)))
             @if let Some(export) = &view.export { (export.render(patient, open == "export", now)) }
             @if may_manage {
-                (view.mails.render(app, patient, &view.patient, &view.studies, zone))
+                (view.mails.render(app, patient, &view.patient, &view.studies, zone, open == "mails"))
                 (access::render_folds(patient, view, open))
                 (fold("identifiers", "Identifiers and records", "for support", open == "identifiers",
                     &render_identifiers(id, view)))
@@ -148,7 +150,7 @@ async fn show_consent_text(app: &App, request: &Request, patient: &VisiblePatien
 
 fn notice_text(word: &str) -> &'static str {
     match word {
-        "saved" => "Saved.",
+        "saved" | "language" => "Saved.",
         "mail" => "The mail is on its way; this page shows what becomes of it.",
         "polling" => "The sync is queued; this page shows its result.",
         "busy" => "The same sync of this patient waits already.",

@@ -4,6 +4,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::common::time::{Timestamp, time_zone_or_utc};
+use crate::i18n::texts::Texts;
 use crate::model::account::{Role, VisibleTo};
 use crate::model::patient::{PatientId, PatientRef};
 use crate::model::{silence::Silence, study::Study};
@@ -78,7 +79,7 @@ impl PatientView {
         derived.extend(history::of_data(line.newest, silence.is_some(), settings.silence_after()));
         let series = ChartedSeries::load(db, visible_to, id)?;
         let overview = MeasurementOverview::load(db, visible_to, &series, id, (&zone, now))?;
-        let (charted, window) = (series.choose(MAX_CHARTS), Window::new(period, &zone, now));
+        let (charted, window) = (series.choose(MAX_CHARTS), Window::new(period, &zone, now, Texts::ENGLISH));
         Ok(Self {
             line,
             mails: PatientMails::load(db, id, &studies)?,
