@@ -2,14 +2,19 @@
 
 use std::fmt;
 
-/// Tag and bundle of each language. The first one is used where no other fits, and has every text.
-pub(crate) const LANGUAGES: &[(&str, &str)] = &[
-    ("en", include_str!("../../assets/languages/en.ftl")),
-    ("es", include_str!("../../assets/languages/es.ftl")),
+/// Tag, bundle, and the names that lists of people use for each language, in lower case. The first one is used where no
+/// other fits, and has every text.
+pub(crate) const LANGUAGES: &[(&str, &str, &[&str])] = &[
+    ("en", include_str!("../../assets/languages/en.ftl"), &["english", "eng", "inglés"]),
+    (
+        "es",
+        include_str!("../../assets/languages/es.ftl"),
+        &["español", "espanol", "spanish", "spa", "castellano"],
+    ),
 ];
 
 /// A language that patients can read the pages in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Language(usize);
 
 impl Language {
@@ -19,10 +24,11 @@ impl Language {
         (0..LANGUAGES.len()).map(Self)
     }
 
-    /// Finds the language of a BCP 47 tag; `es-MX` is Spanish. None for a language without texts.
-    pub fn find(tag: &str) -> Option<Self> {
-        let primary = tag.trim().split(['-', '_']).next().unwrap_or_default();
-        Self::all().find(|language| language.tag().eq_ignore_ascii_case(primary))
+    /// Finds a language by its BCP 47 tag or its name; `es-MX` is Spanish. None for a language without texts.
+    pub fn find(text: &str) -> Option<Self> {
+        let text = text.trim().to_lowercase();
+        let primary = text.split(['-', '_']).next().unwrap_or_default();
+        Self::all().find(|one| one.tag() == primary || LANGUAGES[one.0].2.contains(&text.as_str()))
     }
 
     /// Returns the language of a stored tag, or English.
@@ -45,6 +51,11 @@ impl Language {
     /// Returns the tag for `lang` attributes and the store.
     pub fn tag(self) -> &'static str {
         LANGUAGES[self.0].0
+    }
+
+    /// Returns the language's name in the language itself.
+    pub fn own_name(self) -> String {
+        crate::i18n::texts::Texts::of(self).get("language-name")
     }
 
     pub(super) fn index(self) -> usize {
@@ -73,5 +84,8 @@ mod tests {
             assert_eq!(tag(odd), None, "{odd}");
         }
         assert_eq!(Language::find_or_english("tlh"), Language::ENGLISH);
+        for name in ["ES", "es-MX", "Spanish", "Español", " castellano "] {
+            assert_eq!(Language::find(name).map(Language::tag), Some("es"), "{name}");
+        }
     }
 }

@@ -15,7 +15,7 @@ use crate::i18n::language::{LANGUAGES, Language};
 
 /// One bundle per language, in the order of [`LANGUAGES`].
 static BUNDLES: LazyLock<Vec<FluentBundle<FluentResource>>> =
-    LazyLock::new(|| LANGUAGES.iter().map(|(tag, source)| build(tag, source)).collect());
+    LazyLock::new(|| LANGUAGES.iter().map(|(tag, source, _)| build(tag, source)).collect());
 /// Keys that are missing or broken in a bundle, and that the log has named.
 static REPORTED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
@@ -46,6 +46,12 @@ impl Texts {
         self.language
     }
 
+    /// Returns the name of a language; its own name where the texts have none for it.
+    pub fn language_name(self, language: Language) -> String {
+        let name = self.find(&format!("language-{language}"), None, &[]);
+        name.unwrap_or_else(|| language.own_name())
+    }
+
     /// Returns a text. One that the language lacks is English.
     pub fn get(self, key: &str) -> String {
         self.get_with(key, &[])
@@ -64,12 +70,13 @@ impl Texts {
         self.find(&data_type_key(code), None, &[]).unwrap_or_else(|| display.to_owned())
     }
 
-    /// Returns the name of a data type inside a sentence: "heart rate", and "UV exposure".
+    /// Returns the name of a data type inside a sentence: "heart rate", "UV exposure" and "Nike Fuel".
     pub fn data_type_in_sentence(self, code: &str, display: &str) -> String {
         let name = self.data_type(code, display);
+        let is_name = name.split(' ').skip(1).any(|word| word.starts_with(char::is_uppercase));
         let mut letters = name.chars();
         match (letters.next(), letters.next()) {
-            (Some(first), Some(second)) if second.is_lowercase() => {
+            (Some(first), Some(second)) if second.is_lowercase() && !is_name => {
                 first.to_lowercase().chain(name.chars().skip(1)).collect()
             }
             _ => name,
@@ -104,8 +111,13 @@ impl Texts {
             [] => String::new(),
             [one] => one.clone(),
             [first @ .., last] => {
-                let first = first.join(", ");
-                self.get_with("list-and", &[("first", first.into()), ("last", last.as_str().into())])
+                let (first, word) = (first.join(", "), last.to_lowercase());
+                let has_sound =
+                    word.starts_with(['i', 'í']) || (word.starts_with("hi") && !word.starts_with("hie"));
+                let sound = if has_sound { "i" } else { "other" };
+                let values =
+                    [("first", first.into()), ("last", last.as_str().into()), ("sound", sound.into())];
+                self.get_with("list-and", &values)
             }
         }
     }
@@ -161,6 +173,7 @@ mod tests {
     use fluent_syntax::parser::parse;
 
     use super::*;
+    use crate::i18n::phrase::Phrase;
 
     /// Keys of messages and attributes, with the names of their arguments.
     fn list_keys(source: &str) -> BTreeMap<String, BTreeSet<String>> {
@@ -199,7 +212,7 @@ mod tests {
     #[test]
     fn every_language_has_every_text_with_the_same_values() {
         let english = list_keys(LANGUAGES[0].1);
-        for (tag, source) in LANGUAGES {
+        for (tag, source, _) in LANGUAGES {
             let keys = list_keys(source);
             let missing: Vec<_> = english.keys().filter(|key| !keys.contains_key(*key)).collect();
             let more: Vec<_> = keys.keys().filter(|key| !english.contains_key(*key)).collect();
@@ -209,8 +222,7 @@ mod tests {
             }
         }
         for language in Language::all() {
-            let own = format!("language-{language}");
-            assert!(english.contains_key(&own), "{own} is missing in every file");
+            assert_eq!(Language::find(&language.own_name()), Some(language), "it is found by its own name");
         }
     }
 
@@ -229,12 +241,45 @@ mod tests {
         assert_eq!(Texts::ENGLISH.data_type_in_sentence("local:uv_exposure:1.0", ""), "UV exposure");
         let names = ["A", "B", "C"].map(str::to_owned);
         assert_eq!((spanish.list(&names), Texts::ENGLISH.list(&names[..1])), ("A, B y C".into(), "A".into()));
+        let pair = |last: &str| spanish.list(&["A".to_owned(), last.to_owned()]);
+        assert_eq!(
+            ["Índice", "hidratación", "hielo"].map(pair),
+            ["A e Índice", "A e hidratación", "A y hielo"]
+        );
+        assert_eq!(Texts::ENGLISH.data_type_in_sentence("local:nike_fuel:1.0", ""), "Nike Fuel");
+        let wait = |seconds: u64| Phrase::key("error-too-many-text").with("seconds", seconds);
+        assert_eq!(wait(1).render(Texts::ENGLISH), "Please wait a second, then try again.");
+        assert_eq!(wait(2).render(spanish), "Espere 2 segundos e inténtelo de nuevo.");
+    }
+
+    /// The texts of messages, attributes and variants, without their values.
+    fn list_texts(source: &str) -> Vec<String> {
+        fn add(pattern: &Pattern<&str>, all: &mut Vec<String>) {
+            let mut text = String::new();
+            for element in &pattern.elements {
+                match element {
+                    PatternElement::TextElement { value } => text += value,
+                    PatternElement::Placeable { expression: Expression::Select { variants, .. } } => {
+                        variants.iter().for_each(|variant| add(&variant.value, all));
+                    }
+                    PatternElement::Placeable { .. } => {}
+                }
+            }
+            all.push(text);
+        }
+        let mut all = Vec::new();
+        for entry in parse(source).unwrap().body {
+            let Entry::Message(message) = entry else { continue };
+            let attributes = message.attributes.iter().map(|one| &one.value);
+            message.value.iter().chain(attributes).for_each(|pattern| add(pattern, &mut all));
+        }
+        all
     }
 
     /// Words, sentences and syllables of the running text of a bundle.
     fn measure(source: &str) -> (f64, f64, f64) {
         let (mut words, mut sentences, mut syllables) = (0.0, 0.0, 0.0);
-        for (_, text) in source.lines().filter_map(|line| line.split_once(" = ")) {
+        for text in list_texts(source) {
             if text.split_whitespace().count() < 6 {
                 continue;
             }
