@@ -8,7 +8,8 @@ use crate::app::invite;
 use crate::common::csv_line::csv_line;
 use crate::common::suggest::nearest;
 use crate::common::time::Timestamp;
-use crate::mail::{reminders, smtp, texts};
+use crate::i18n::{language::Language, texts::Texts};
+use crate::mail::{reminders, smtp};
 use crate::model::account::{Actor, VisibleTo};
 use crate::model::audit_detail::AuditDetail;
 use crate::model::mail::MailKind;
@@ -19,7 +20,7 @@ use crate::secrets::token::Token;
 use crate::store::error::{StoreError, StoreResult};
 use crate::store::people::invitation::{self, OpenInvitation};
 use crate::store::people::patient::{self, NewPatient};
-use crate::store::people::study;
+use crate::store::people::{patient_language, study};
 use crate::store::privacy::audit;
 
 /// People in one list.
@@ -63,7 +64,7 @@ pub(crate) struct ListedPerson {
     /// The study number.
     pub(crate) number: String,
     pub(crate) patient: NewPatient,
-    pub(crate) language: &'static str,
+    pub(crate) language: Language,
 }
 
 /// A line with what is wrong or strange about it.
@@ -175,7 +176,7 @@ pub(crate) fn check(
     study: StudyId,
     viewer: VisibleTo,
     lines: Vec<GivenLine>,
-    default_language: &'static str,
+    default_language: Language,
 ) -> StoreResult<Vec<CheckedLine>> {
     let taken = study::list_participants(db, study)?;
     let mut names = patient::list_names(db, viewer)?;
@@ -190,7 +191,7 @@ pub(crate) fn check(
 }
 
 /// Checks a line by itself.
-fn check_line(given: GivenLine, zones: &[String], default_language: &'static str) -> CheckedLine {
+fn check_line(given: GivenLine, zones: &[String], default_language: Language) -> CheckedLine {
     let [number, name, email, zone, language] = &given.cells;
     let (mut errors, mut notes, mut suggested_zone) = (Vec::new(), Vec::new(), None);
     if let Err(why) = check_number(number) {
@@ -210,9 +211,9 @@ fn check_line(given: GivenLine, zones: &[String], default_language: &'static str
         errors.push(format!("there is no time zone “{zone}”{hint}"));
         None
     });
-    let spoken = texts::parse_language(language).unwrap_or_else(|| {
+    let spoken = Language::find(language).unwrap_or_else(|| {
         if !language.is_empty() {
-            let used = texts::language_name(default_language);
+            let used = Texts::ENGLISH.language_name(default_language);
             notes.push(format!("“{language}” is no language of the mails and pages: {used} is used"));
         }
         default_language
@@ -287,7 +288,7 @@ pub(crate) fn invite_all(
     let mut invited = Invited::default();
     for person in lines.into_iter().filter_map(|line| line.person) {
         let id = patient::insert(db, &person.patient, now)?;
-        patient::set_language(db, id, person.language)?;
+        patient_language::set(db, id, person.language)?;
         audit::record(db, now, actor, "patient.add", Some(id), "")?;
         study::enrol_as(db, study, id, &person.number, now)?;
         audit::record(db, now, actor, "study.enrol", Some(id), AuditDetail::from("study").with(study))?;
@@ -307,7 +308,7 @@ pub(crate) fn invite_all(
 pub(crate) struct InvitationLink {
     pub(crate) number: String,
     pub(crate) name: String,
-    pub(crate) language: String,
+    pub(crate) language: Language,
     pub(crate) expires: Timestamp,
     pub(crate) link: String,
 }
@@ -335,7 +336,7 @@ pub(crate) fn render_csv(links: &[InvitationLink]) -> Vec<u8> {
     let mut csv = csv_line(["study number", "name", "language", "link", "works until"]);
     for one in links {
         let until = one.expires.to_string();
-        csv.extend(csv_line([&one.number, &one.name, &one.language, &one.link, &until]));
+        csv.extend(csv_line([&one.number, &one.name, one.language.tag(), &one.link, &until]));
     }
     csv
 }
@@ -381,12 +382,15 @@ mod tests {
         let zones = ["America/Denver".to_owned(), "Europe/Berlin".to_owned()];
         let check = |text: &str| {
             let given = parse(text).unwrap().remove(0);
-            let line = check_line(given, &zones, "en");
+            let line = check_line(given, &zones, Language::ENGLISH);
             compare(line, &BTreeSet::from(["S-9".to_owned()]), &mut BTreeSet::new(), &mut BTreeSet::new())
         };
         let good = check("S-1,Ada,ada@x.org,europe/berlin,Spanish");
         let person = good.person.unwrap();
-        assert_eq!((person.patient.time_zone.as_deref(), person.language), (Some("Europe/Berlin"), "es"));
+        assert_eq!(
+            (person.patient.time_zone.as_deref(), person.language.tag()),
+            (Some("Europe/Berlin"), "es")
+        );
         assert_eq!((person.patient.name.as_str(), good.notes.len()), ("Ada", 0));
         assert_eq!(check("S-1").person.unwrap().patient.name, "S-1");
         let note = check("S-1,Ada,ada@x.org,,Klingon");

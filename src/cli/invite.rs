@@ -12,8 +12,8 @@ use maud::{PreEscaped, html};
 use crate::app::{invite, people_list, session::Session};
 use crate::common::counted::counted;
 use crate::common::{failure::Failure, stdout::print_line, visible::VisibleLine};
+use crate::i18n::language::Language;
 use crate::jhe::client::Jhe;
-use crate::mail::texts::parse_language;
 use crate::model::account::{Actor, VisibleTo};
 use crate::model::{patient::PatientRef, study::StudyId};
 use crate::secrets::token::Token;
@@ -124,7 +124,7 @@ async fn invite_list(
 ) -> Result<u8, Failure> {
     let unusable =
         |why: String| Failure::usage(format!("{}: {why}", file.display()), "mend the file, then try again");
-    let language = parse_language(&arguments.language).ok_or_else(|| {
+    let language = Language::find(&arguments.language).ok_or_else(|| {
         Failure::usage(format!("there is no language '{}'", arguments.language), "give en or es")
     })?;
     let by_mail = arguments.mail;

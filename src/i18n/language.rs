@@ -2,15 +2,24 @@
 
 use std::fmt;
 
-/// Tag, bundle, and the names that lists of people use for each language, in lower case. The first one is used where no
-/// other fits, and has every text.
-pub(crate) const LANGUAGES: &[(&str, &str, &[&str])] = &[
-    ("en", include_str!("../../assets/languages/en.ftl"), &["english", "eng", "inglés"]),
-    (
-        "es",
-        include_str!("../../assets/languages/es.ftl"),
-        &["español", "espanol", "spanish", "spa", "castellano"],
-    ),
+use crate::i18n::texts::Texts;
+
+/// Tag and bundle of each language. The first one is used where no other fits, and has every text.
+pub(crate) const LANGUAGES: &[(&str, &str)] = &[
+    ("en", include_str!("../../assets/languages/en.ftl")),
+    ("es", include_str!("../../assets/languages/es.ftl")),
+];
+
+/// Names of languages in lists of people, in lower case, each with its tag.
+const NAMES: &[(&str, &str)] = &[
+    ("english", "en"),
+    ("eng", "en"),
+    ("inglés", "en"),
+    ("español", "es"),
+    ("espanol", "es"),
+    ("spanish", "es"),
+    ("spa", "es"),
+    ("castellano", "es"),
 ];
 
 /// A language that patients can read the pages in.
@@ -27,8 +36,9 @@ impl Language {
     /// Finds a language by its BCP 47 tag or its name; `es-MX` is Spanish. None for a language without texts.
     pub fn find(text: &str) -> Option<Self> {
         let text = text.trim().to_lowercase();
-        let primary = text.split(['-', '_']).next().unwrap_or_default();
-        Self::all().find(|one| one.tag() == primary || LANGUAGES[one.0].2.contains(&text.as_str()))
+        let named = NAMES.iter().find(|(name, _)| *name == text).map(|(_, tag)| *tag);
+        let tag = named.unwrap_or_else(|| text.split(['-', '_']).next().unwrap_or_default());
+        Self::all().find(|one| one.tag() == tag)
     }
 
     /// Returns the language of a stored tag, or English.
@@ -55,7 +65,7 @@ impl Language {
 
     /// Returns the language's name in the language itself.
     pub fn own_name(self) -> String {
-        crate::i18n::texts::Texts::of(self).get("language-name")
+        Texts::of(self).get("language-name")
     }
 
     pub(super) fn index(self) -> usize {

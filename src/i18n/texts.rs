@@ -15,7 +15,7 @@ use crate::i18n::language::{LANGUAGES, Language};
 
 /// One bundle per language, in the order of [`LANGUAGES`].
 static BUNDLES: LazyLock<Vec<FluentBundle<FluentResource>>> =
-    LazyLock::new(|| LANGUAGES.iter().map(|(tag, source, _)| build(tag, source)).collect());
+    LazyLock::new(|| LANGUAGES.iter().map(|(tag, source)| build(tag, source)).collect());
 /// Keys that are missing or broken in a bundle, and that the log has named.
 static REPORTED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn every_language_has_every_text_with_the_same_values() {
         let english = list_keys(LANGUAGES[0].1);
-        for (tag, source, _) in LANGUAGES {
+        for (tag, source) in LANGUAGES {
             let keys = list_keys(source);
             let missing: Vec<_> = english.keys().filter(|key| !keys.contains_key(*key)).collect();
             let more: Vec<_> = keys.keys().filter(|key| !english.contains_key(*key)).collect();

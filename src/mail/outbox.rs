@@ -9,6 +9,7 @@ use crate::common::clock::Clock;
 use crate::common::failure::Failure;
 use crate::common::time::{Timestamp, time_zone_or_utc};
 use crate::config::alerts::Mail;
+use crate::i18n::texts::Texts;
 use crate::mail::smtp::{self, MailError, OutgoingMail};
 use crate::mail::texts;
 use crate::model::account::Actor;
@@ -21,7 +22,7 @@ use crate::store::engine::store::Store;
 use crate::store::error::{StoreError, StoreResult};
 use crate::store::people::mail::{self, PatientMail};
 use crate::store::people::patient::{self, Patient};
-use crate::store::people::{invitation, mail_text, reminder, study};
+use crate::store::people::{invitation, mail_text, patient_language, reminder, study_text};
 use crate::store::privacy::audit;
 
 /// Mails of one round.
@@ -118,7 +119,8 @@ fn prepare(
             mail::set_unsubscribe_hash(db, mail.id, token.hash())?;
             let link = format!("{base}{STOP_PAGE}?code={}", token.expose());
             let mut text = render(db, &patient, mail.study, mail.kind, "", now)?;
-            let footer = texts::unsubscribe_footer(&patient::find_language(db, mail.patient)?, &link);
+            let texts = Texts::of(patient_language::find(db, mail.patient)?);
+            let footer = texts.get_with("mail-reminder-footer", &[("link", link.as_str().into())]);
             text.body = format!("{}\n\n-- \n{footer}\n", text.body);
             unsubscribe = Some(link);
             text
@@ -136,13 +138,14 @@ pub(crate) fn render(
     link: &str,
     until: Timestamp,
 ) -> StoreResult<MailText> {
-    let (terms, language) = (study::find(db, study)?.terms, patient::find_language(db, patient.id)?);
-    let own = mail_text::find(db, study, kind, &language)?;
-    let until = texts::format_day(until, &time_zone_or_utc(&patient.time_zone), &language);
-    Ok(own.unwrap_or_else(|| texts::default_text(kind, &language)).fill(&[
+    let language = patient_language::find(db, patient.id)?;
+    let (terms, tag) = (study_text::find(db, study, language)?, language.tag());
+    let own = mail_text::find(db, study, kind, tag)?;
+    let until = Texts::of(language).date(&time_zone_or_utc(&patient.time_zone), until);
+    Ok(own.unwrap_or_else(|| texts::default_text(kind, tag)).fill(&[
         ("name", &patient.name),
         ("institution", &terms.organization),
-        ("study", &terms.name),
+        ("study", &terms.title),
         ("link", link),
         ("until", &until),
     ]))

@@ -137,23 +137,12 @@ pub fn rename(db: &Connection, id: PatientId, name: &str, email: Option<&str>) -
     Ok(())
 }
 
-/// Returns the language of the patient's pages and mails, as two letters.
-pub fn find_language(db: &Connection, id: PatientId) -> StoreResult<String> {
-    let mut query = db.prepare_cached("SELECT language FROM patients WHERE id = ?")?;
-    Ok(query.query_row([id], |row| row.get(0))?)
-}
-
 /// Returns the names, in lower case, of the patients whom the viewer knows by name.
 pub fn list_names(db: &Connection, viewer: VisibleTo) -> StoreResult<BTreeSet<String>> {
     let condition = visibility::patient_condition("id", 1, Role::Coordinator);
     let mut query = db.prepare_cached(&format!("SELECT name FROM patients WHERE {condition}"))?;
     let names = query.query_map([viewer], |row| row.get::<_, String>(0))?;
     Ok(names.map(|name| name.map(|name| name.to_lowercase())).collect::<Result<_, _>>()?)
-}
-
-pub fn set_language(db: &Connection, id: PatientId, language: &str) -> StoreResult<()> {
-    db.execute("UPDATE patients SET language = ? WHERE id = ?", params![language, id])?;
-    Ok(())
 }
 
 /// Returns true if JHE knows the patient. JHE then gets the observations.
