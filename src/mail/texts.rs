@@ -28,6 +28,15 @@ pub(crate) fn default_text(kind: MailKind, language: &str) -> MailText {
     MailText { subject: texts.get_with(subject, &values), body: texts.get_with(body, &values) }
 }
 
+/// Returns the mail with the new link that a patient asked for. It names neither the patient nor a study.
+pub(crate) fn new_link_text(texts: Texts, institution: &str, link: &str, until: &str) -> MailText {
+    let values = [("institution", institution.into()), ("link", link.into()), ("until", until.into())];
+    MailText {
+        subject: texts.get("mail-new-link-subject"),
+        body: texts.get_with("mail-new-link-body", &values),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -111,7 +111,7 @@ pub fn revoke_open(db: &Connection, patient: PatientId, now: Timestamp) -> Store
     Ok(db.execute(update, params![now, patient])?)
 }
 
-/// Revokes a patient's open invitations from before a time.
+/// Revokes a patient's open invitations from before a time, also those that open again.
 pub fn revoke_issued_before(
     db: &Connection,
     patient: PatientId,
@@ -119,7 +119,7 @@ pub fn revoke_issued_before(
     now: Timestamp,
 ) -> StoreResult<()> {
     let update = "UPDATE invitations SET revoked_at = ?1 WHERE patient_id = ?2 AND issued_at < ?3
-         AND revoked_at IS NULL AND used_at IS NULL AND expires_at > ?1";
+         AND revoked_at IS NULL AND completed_at IS NULL AND expires_at > ?1";
     db.execute(update, params![now, patient, before])?;
     Ok(())
 }

@@ -88,8 +88,12 @@ impl PatientMails {
             h2 { "Mails" }
             @if self.mails.is_empty() { p.empty { "No mail was sent from here." } } @else {
                 ul { @for one in &self.mails { li {
-                    @match one.kind { MailKind::Invitation => "Invitation", MailKind::Reminder => "Reminder" }
-                    " to “" (name(one.study)) "”, " (local(zone, one.queued)) ": "
+                    @match one.kind {
+                        MailKind::Invitation if one.is_new_link => "New link, which the patient asked for, ",
+                        MailKind::Invitation => { "Invitation to “" (name(one.study)) "”, " }
+                        MailKind::Reminder => { "Reminder of “" (name(one.study)) "”, " }
+                    }
+                    (local(zone, one.queued)) ": "
                     (render_mail_state(Some(one.state)))
                     @if let Some(error) = &one.last_error { " " span.fine { (error) } }
                     @if one.state == MailState::Waiting && one.attempts > 0 { " Next attempt " (local(zone, one.due)) "." }
