@@ -1,6 +1,8 @@
 //! A link opens again in another browser until a device is connected, and then grants nothing. Patients get a new link
 //! to the address on file, and nobody learns who is known.
 
+use std::time::Duration;
+
 use crate::support::alert_receivers::MailServer;
 use crate::support::erasure::one;
 use crate::support::harness::*;
@@ -109,7 +111,8 @@ fn a_patient_gets_a_new_link_by_mail_and_nobody_learns_who_is_known() {
     world.set("JHE_OW_ALERTS_SMTP_URL", &format!("smtp://127.0.0.1:{}", mail.port));
     world.set("JHE_OW_ALERTS_MAIL_FROM", "jhe-ow@example.org");
     world.set("JHE_OW_ALERTS_MAIL_TO", "operators@example.org");
-    let served = Served::start(&world);
+    let clock = world.clock_in_a_file();
+    let served = Served::with(&world, &[("JHE_OW_CLOCK", clock.as_str())]);
     let operator = served.operator(&world);
     let study = make_study(&operator, "Sleep");
     let fields =
@@ -133,17 +136,25 @@ fn a_patient_gets_a_new_link_by_mail_and_nobody_learns_who_is_known() {
         served.visitor().get(&format!("/ow/?code={code}")).heading(),
         "Would you like to share your data?"
     );
+    world.pass(Duration::from_mins(2));
+    world.clock_in_a_file();
     // The mail server's answer is shown, and the mail is tried again. At most three an hour go to one address.
     let page = format!("/admin/patients/{}", one::<i64>(&world, "SELECT id FROM patients"));
     mail.answer("Zebulon@example.org", "550 no such user here");
     ask("zebulon@example.org");
-    until("the refusal is shown", || operator.get(&page).body.contains("550 no such user here"));
-    assert!(operator.get(&page).body.contains("New link, which the patient asked for"));
+    let count =
+        |state: &str| one::<i64>(&world, &format!("SELECT count(*) FROM mails WHERE state = '{state}'"));
+    until("it is refused", || count("refused") == 1);
+    let shown = operator.get(&page).body;
+    for words in ["New link, which the patient asked for", "550 no such user here"] {
+        assert!(shown.contains(words), "{words} is not in {shown}");
+    }
     assert_eq!(served.visitor().get(&format!("/ow/?code={code}")).status, 200, "the older link still works");
     mail.answer("Zebulon@example.org", "");
     ask("zebulon@example.org");
-    until("another mail has come", || mail.letters().len() == 2);
-    until("the older link ends", || served.visitor().get(&format!("/ow/?code={code}")).status == 403);
+    until("another mail has gone out", || count("sent") == 2);
+    assert_eq!(mail.letters().len(), 2);
+    assert_eq!(served.visitor().get(&format!("/ow/?code={code}")).status, 403, "the older link has ended");
     ask("zebulon@example.org");
     served.stop("TERM");
     assert_eq!(one::<i64>(&world, "SELECT count(*) FROM mails"), 3, "nobody fills a mailbox");
