@@ -137,7 +137,15 @@ fn every_page_of_a_patient_is_in_every_language() {
         if language == "es" {
             reading.open(&visitor, "/clients/ow/data");
         }
-        for done in ["granted", "changed", "time-zone", "disconnected", "disconnecting"] {
+        for done in [
+            "granted",
+            "changed",
+            "time-zone",
+            "disconnected",
+            "disconnecting",
+            "reminders-on",
+            "reminders-stopped",
+        ] {
             reading.open(&visitor, &format!("/clients/ow/manage?done={done}"));
         }
         let shown = reading.open(&visitor, "/clients/ow/manage").body;
