@@ -168,6 +168,8 @@ fn data_type_key(code: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
+    use std::fs;
+    use std::path::Path;
 
     use fluent_syntax::ast::{Entry, Expression, InlineExpression, Pattern, PatternElement};
     use fluent_syntax::parser::parse;
@@ -224,6 +226,30 @@ mod tests {
         for language in Language::all() {
             assert_eq!(Language::find(&language.own_name()), Some(language), "it is found by its own name");
         }
+    }
+
+    #[test]
+    fn every_text_is_used() {
+        fn read(directory: &Path, sources: &mut String) {
+            for entry in fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    read(&path, sources);
+                } else {
+                    *sources += &fs::read_to_string(&path).unwrap_or_default();
+                }
+            }
+        }
+        let mut sources = String::new();
+        read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut sources);
+        // The code composes these keys.
+        let is_composed =
+            |key: &String| ["data-", "language-", "month-"].iter().any(|begin| key.starts_with(begin));
+        let unused: Vec<_> = list_keys(LANGUAGES[0].1)
+            .into_keys()
+            .filter(|key| !is_composed(key) && !sources.contains(&format!("\"{key}\"")))
+            .collect();
+        assert!(unused.is_empty(), "nobody uses {unused:?}");
     }
 
     #[test]
