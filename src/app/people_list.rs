@@ -79,7 +79,13 @@ pub(crate) struct CheckedLine {
     pub(crate) suggested_zone: Option<String>,
 }
 
-/// Decodes a file: UTF-8 or UTF-16 with a mark, or else the Latin-1 of older spreadsheets.
+/// The characters of Windows-1252 from 0x80 to 0x9F. The others are those of Latin-1.
+const WINDOWS_1252: [char; 32] = [
+    '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}', '\u{90}',
+    '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
+];
+
+/// Decodes a file: UTF-8, UTF-16 with a mark or a plain first character, or else the Windows-1252 of older spreadsheets.
 pub(crate) fn decode(bytes: &[u8]) -> String {
     let wide = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
         let units: Vec<u16> = rest.as_chunks().0.iter().copied().map(unit).collect();
@@ -88,8 +94,15 @@ pub(crate) fn decode(bytes: &[u8]) -> String {
     match bytes {
         [0xFF, 0xFE, rest @ ..] => wide(rest, u16::from_le_bytes),
         [0xFE, 0xFF, rest @ ..] => wide(rest, u16::from_be_bytes),
-        _ => String::from_utf8(bytes.to_vec())
-            .unwrap_or_else(|_| bytes.iter().copied().map(char::from).collect()),
+        [_, 0, ..] => wide(bytes, u16::from_le_bytes),
+        [0, _, ..] => wide(bytes, u16::from_be_bytes),
+        _ => String::from_utf8(bytes.to_vec()).unwrap_or_else(|_| {
+            let one = |byte: u8| match byte {
+                0x80..=0x9F => WINDOWS_1252[usize::from(byte - 0x80)],
+                byte => char::from(byte),
+            };
+            bytes.iter().copied().map(one).collect()
+        }),
     }
 }
 
@@ -374,7 +387,11 @@ mod tests {
             [0xFEFF].into_iter().chain("Lucía".encode_utf16()).flat_map(u16::to_le_bytes).collect();
         assert_eq!(decode("Lucía".as_bytes()), "Lucía");
         assert_eq!(decode(&wide), "Lucía");
+        assert_eq!(decode(&wide[2..]), "Lucía", "without a mark");
+        let big: Vec<u8> = "Lucía".encode_utf16().flat_map(u16::to_be_bytes).collect();
+        assert_eq!(decode(&big), "Lucía");
         assert_eq!(decode(b"Luc\xeda"), "Lucía");
+        assert_eq!(decode(b"\x8a\xe1ra O\x92Neill \x80"), "Šára O’Neill €");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::i18n::texts::Texts;
 use crate::model::mail::{MailKind, MailState};
 use crate::secrets::token::Token;
 use crate::store::people::mail::{self, InvitedParticipant};
+use crate::store::people::study_text;
 use crate::web::access::{COORDINATED_STUDY, VisibleStudy};
 use crate::web::admin::staff::{PAGE, record_view, split_page};
 use crate::web::admin::study::frame::render_study_page;
@@ -37,7 +38,9 @@ pub(crate) fn routes() -> Vec<Route> {
 
 async fn show(app: &App, _: &Request, visible: &VisibleStudy) -> HandlerResult {
     require_local(visible)?;
-    let list = ListForm { text: String::new(), language: Language::ENGLISH };
+    let id = visible.study().id;
+    let language = app.store.read(move |db| study_text::find_own_language(db, id)).await?;
+    let list = ListForm { text: String::new(), language };
     list.render(app, visible, &FormErrors::default()).await
 }
 
