@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::i18n::texts::Texts;
-
 /// Tag and bundle of each language. The first one is used where no other fits, and has every text.
 pub(crate) const LANGUAGES: &[(&str, &str)] = &[
     ("en", include_str!("../../assets/languages/en.ftl")),
@@ -61,11 +59,6 @@ impl Language {
     /// Returns the tag for `lang` attributes and the store.
     pub fn tag(self) -> &'static str {
         LANGUAGES[self.0].0
-    }
-
-    /// Returns the language's name in the language itself.
-    pub fn own_name(self) -> String {
-        Texts::of(self).get("language-name")
     }
 
     pub(super) fn index(self) -> usize {

@@ -46,10 +46,15 @@ impl Texts {
         self.language
     }
 
+    /// Returns the language's name in the language itself.
+    pub fn own_name(self) -> String {
+        self.get("language-name")
+    }
+
     /// Returns the name of a language; its own name where the texts have none for it.
     pub fn language_name(self, language: Language) -> String {
         let name = self.find(&format!("language-{language}"), None, &[]);
-        name.unwrap_or_else(|| language.own_name())
+        name.unwrap_or_else(|| Self::of(language).own_name())
     }
 
     /// Returns a text. One that the language lacks is English.
@@ -224,7 +229,11 @@ mod tests {
             }
         }
         for language in Language::all() {
-            assert_eq!(Language::find(&language.own_name()), Some(language), "it is found by its own name");
+            assert_eq!(
+                Language::find(&Texts::of(language).own_name()),
+                Some(language),
+                "it is found by its own name"
+            );
         }
     }
 
@@ -286,7 +295,9 @@ mod tests {
                 match element {
                     PatternElement::TextElement { value } => text += value,
                     PatternElement::Placeable { expression: Expression::Select { variants, .. } } => {
-                        variants.iter().for_each(|variant| add(&variant.value, all));
+                        for variant in variants {
+                            add(&variant.value, all);
+                        }
                     }
                     PatternElement::Placeable { .. } => {}
                 }

@@ -131,13 +131,12 @@ fn prepare(
     let text = match mail.kind {
         MailKind::Invitation => {
             let expires = now.plus(invitation::LIFETIME);
-            let link = match jhe_link {
-                Some(link) => link,
-                None => {
-                    let study = (!mail.is_new_link).then_some(mail.study);
-                    invitation::insert(db, token.hash(), mail.patient, study, now, expires)?;
-                    invitation::link(base, token)
-                }
+            let link = if let Some(link) = jhe_link {
+                link
+            } else {
+                let study = (!mail.is_new_link).then_some(mail.study);
+                invitation::insert(db, token.hash(), mail.patient, study, now, expires)?;
+                invitation::link(base, token)
             };
             if mail.is_new_link {
                 render_new_link(db, &patient, &link, expires)?

@@ -13,7 +13,7 @@ pub(crate) fn parse_language(text: &str) -> Option<&'static str> {
 
 /// Returns the name of a language in the language itself.
 pub(crate) fn language_name(tag: &str) -> String {
-    Language::find_or_english(tag).own_name()
+    Texts::of(Language::find_or_english(tag)).own_name()
 }
 
 /// Returns the text, with its placeholders, of a mail for studies without one of their own.

@@ -29,7 +29,7 @@ pub(crate) fn render(terms: &Terms, links: &[InvitationLink], head: &Markup) -> 
                         (qr::render(&one.link, &format!("QR code of the link for {}", one.number)))
                         div {
                             h2 { (one.number) }
-                            p lang=(one.language) { (one.language.own_name()) }
+                            p lang=(one.language) { (Texts::of(one.language).own_name()) }
                             p lang=(one.language) { "→ " (Texts::of(one.language).date(&zone, one.expires)) }
                         }
                     } } }
