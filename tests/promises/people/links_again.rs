@@ -183,3 +183,34 @@ fn a_link_of_jhe_that_another_browser_uses_signs_the_first_one_out_and_grants_no
     let manage = scene.browser.get("/clients/ow/manage").body;
     assert!(!manage.contains("/clients/ow/grant"), "{manage}");
 }
+
+#[test]
+fn a_new_link_for_a_patient_of_jhe_is_made_by_jhe_and_its_refusal_is_shown() {
+    let mail = MailServer::start();
+    let smtp = format!("smtp://127.0.0.1:{}", mail.port);
+    let variables = [
+        ("JHE_OW_SECRET_KEY", jhe_patient::SECRET),
+        ("JHE_OW_ALERTS_SMTP_URL", &smtp),
+        ("JHE_OW_ALERTS_MAIL_FROM", "jhe-ow@example.org"),
+    ];
+    let scene = jhe_patient::Scene::with(&variables);
+    assert_eq!(scene.agree().status, 303);
+    let address: String = one(&scene.world, "SELECT email FROM patients");
+    let ask = || {
+        let fields = [("email", address.as_str())];
+        scene.served.visitor().submit("/clients/ow/new-link", "/clients/ow/new-link", &fields)
+    };
+    assert_eq!(ask().status, 200);
+    let count = |what: &str| one::<i64>(&scene.world, &format!("SELECT count(*) FROM mails WHERE {what}"));
+    until("the mail is sent", || count("state = 'sent'") == 1);
+    let letter = mail.letters_to(&address).remove(0);
+    let link = letter.split_whitespace().find(|word| word.contains("/clients/ow/launch?code=")).unwrap();
+    assert_eq!(scene.served.visitor().get(link).heading(), "Your study invites you");
+    scene.jhe.state().people.invitation_url = None;
+    ask();
+    until("JHE makes none", || count("state = 'waiting' AND attempts = 1") == 1);
+    let operator = scene.served.operator(&scene.world);
+    let page = operator.get("/admin/patients/1").body;
+    assert!(page.contains("JHE has no client whose invitations open this daemon"), "{page}");
+    scene.served.stop("TERM");
+}
