@@ -235,7 +235,7 @@ fn a_consent_keeps_the_language_that_was_read_and_the_study_wrote() {
     let wording = between(&shown, "/consents/", "\"").unwrap();
     let kept = operator.get(&format!("/admin/patients/{patient}/consents/{wording}")).body;
     assert!(
-        kept.contains("language es") && kept.contains("late el corazón") && kept.contains("2026-11-30.2"),
+        kept.contains("language es") && kept.contains("late el corazón") && kept.contains("2026-12-01.2"),
         "{kept}"
     );
     // The language is the patient's from now on, and can be changed on every page.
