@@ -9,7 +9,10 @@ skip = Skip to the content
 note = Note
 simulated = Demonstration: a simulated Open Wearables. Nothing here is real.
 questions-to = Questions? Ask { $contact }.
-list-and = { $first } and { $last }
+# $sound is "i" before a word that begins with this sound.
+list-and = { $sound ->
+   *[other] { $first } and { $last }
+}
 date = { $day } { $month } { $year }
 date-time = { $date }, { $time }
 month-1 = January
@@ -49,19 +52,29 @@ error-to-start = To the start page
 error-bad = This did not work
 error-forbidden = Not allowed
 error-too-many = Too many tries
-error-too-many-text = Please wait { $seconds } seconds, then try again.
+error-too-many-text = { $seconds ->
+    [one] Please wait a second, then try again.
+   *[other] Please wait { $seconds } seconds, then try again.
+}
 error-not-now = This does not work at the moment
 error-not-now-text = Nothing was changed. Please try again in a moment.
 error-repeated = “{ $name }” is given more than once. Give it once. Nothing was changed.
 error-method = Not possible
 error-method-text = This address is not used in this way.
 error-cut-form = The form did not arrive completely.
+error-address = This address is not understood.
+error-line-ends = The lines of this request do not end as HTTP wants it. End them with carriage return and line feed.
+error-body-length = The length of this request’s body is not a plain number.
+error-host-missing = This request does not name its host. Name it in the header Host.
+error-host-bad = The header Host of this request is not a host.
+error-host-other = The address and the header Host of this request name two hosts.
+error-host-twice = This request names its host more than once. Name it once.
 error-too-large = Too large
 error-too-large-text = This is more than the address accepts. Nothing was changed.
 error-too-slow = Too slow
 error-too-slow-text = The form did not arrive in time.
 error-form = This form was not accepted
-error-form-text = It was too old, or it did not come from our own page. Nothing was changed. Go back, load the page anew, and try once more.
+error-form-text = It was too old, or it did not come from our own page. Nothing was changed. Go back, reload the page, and try once more.
 interrupted = This service is interrupted
 interrupted-text = Nothing that was saved is lost. Please come back in a while.
 
@@ -95,25 +108,16 @@ may-not-grant = Ask for a new link first
 may-not-grant-text = You came back with a link that was used before. With it you can connect your device, or stop sharing. To agree to something new, ask for a new link.
 new-link-ask = Ask for a new link
 new-link-title = Ask for a new link
-new-link-text = We send the new link to the mail address that your study has of you. An older link then no longer works.
-new-link-no-mail = This service cannot send mails. Ask the person in your study who sent you the link for a new one.
-new-link-address = Your mail address
+new-link-text = We send the new link to the e-mail address that your study has of you. An older link then no longer works.
+new-link-no-mail = This service cannot send e-mails. Ask the person in your study who sent you the link for a new one.
+new-link-address = Your e-mail address
 new-link-address-help = The one that you gave to the study.
 new-link-address-wrong = Give an address such as name@example.org.
 new-link-send = Send the link
-new-link-sent = Look into your mailbox
-new-link-sent-text = If your study has this address, a mail with a new link comes in the next minutes.
-new-link-sent-else = Nothing there? Look into the folder for unwanted mail, or ask the person in your study who sent you the first link.
-new-link-mail-subject = Your new link
-new-link-mail-text =
-    Hello,
-
-    you asked for a new link to your pages at { $organization }:
-
-    { $link }
-
-    The link works for seven days, and an older one no longer works. Did you not ask for it? Then you can ignore this mail.
-stale-return = This way back is closed
+new-link-sent = Check your e-mail
+new-link-sent-text = If your study has this address, an e-mail with a new link comes in the next minutes.
+new-link-sent-else = Nothing there? Look into the spam folder, or ask the person in your study who sent you the first link.
+stale-return = This return link no longer works
 stale-return-text = It was used already, took too long, or began in another browser. It has changed nothing. Open the link from your study in this browser to go on.
 stale-return-see = See whether your device is connected
 jhe-invited = Your study invites you
@@ -226,7 +230,10 @@ connected = Successfully Connected
 connected-text = { $device } is connected. You are done. Thank you.
 next = What happens next
 next-wear = Keep wearing your device, and open its app as you always do.
-next-first = We look for new measurements every { $minutes } minutes. The first ones can take an hour.
+next-first = { $minutes ->
+    [one] We look for new measurements every minute. The first ones can take an hour.
+   *[other] We look for new measurements every { $minutes } minutes. The first ones can take an hour.
+}
 next-more = Your study also asks for something that you have not agreed to. You can read it on the page “Your choices”; you need not agree.
 next-choices = You can look at your data, change your mind, or disconnect at any time on the page “Your choices”.
 see-choices = See your choices
@@ -244,10 +251,10 @@ done-granted = Saved: you share this from now on.
 done-time-zone = Saved: your days and nights are counted by this time zone.
 done-disconnected = Your device is disconnected.
 done-disconnecting = Your device could not be disconnected at the moment. We try again until it works.
-done-withdrawn = You have stopped sharing { $types }. The study receives nothing more of it.
-done-withdrawn-unnamed = You do not share this any more. The study receives nothing more of it.
+done-withdrawn = You have stopped sharing { $types }. The study receives no more of this data.
+done-withdrawn-unnamed = You do not share this any more. The study receives no more of this data.
 done-shared-elsewhere = You have stopped sharing { $types } with this study. You still share the same with another one: see below, and stop it there too if you want to.
-done-still-connected = You have stopped sharing { $types }. The study receives nothing more of it. Your device could not be disconnected at the moment. We try again until it works.
+done-still-connected = You have stopped sharing { $types }. The study receives no more of this data. Your device could not be disconnected at the moment. We try again until it works.
 connect-after-agreeing = Once you have agreed, connect your device:
 connect-device = connect { $device }
 no-study = You are in no study at the moment. Nothing is shared.
@@ -493,16 +500,54 @@ data-local-number_of_alcoholic_beverages = Alcoholic drinks
 data-local-hydration = Drinks
     .covers = Drinks: how much you drink.
 
-## Reminders by mail
+## Reminders by e-mail
+
 reminders-tick = Send me reminders by e-mail
 reminders-tick-help = Only when nothing arrives from your device. You can stop them at any time.
 reminders-stop = Stop the reminders?
-reminders-stop-text = We will send no more mails when nothing arrives from your device. What you share stays as it is.
+reminders-stop-text = We will send no more e-mails when nothing arrives from your device. What you share stays as it is.
 reminders-stop-button = Stop the reminders
 reminders-stopped = You get no more reminders
 reminders-stopped-text = What you share with the study has not changed.
 reminders-unknown = We do not know this link
 reminders-unknown-text = Use the link of your newest reminder, or ask the person in your study to stop the reminders.
+reminders-title = Reminders
+reminders-on = You get an e-mail when nothing arrives from your device.
+reminders-off = You get no reminders by e-mail.
+
+## E-mails. A study can replace subject and text.
+
+mail-invitation-subject = Your invitation from { $institution }
+mail-invitation-body =
+    Hello { $name },
+
+    { $institution } invites you to take part in a study. This link shows what it is about. You decide whether you take part:
+
+    { $link }
+
+    The link is for you alone and works until { $until }. Please do not pass it on.
+
+    { $institution }
+mail-reminder-subject = A reminder from { $institution }
+mail-reminder-body =
+    Hello { $name },
+
+    For some days we have received nothing from your device. Please check that it is charged, that you wear it, and that its app was opened and has synced on your phone.
+
+    Thank you,
+    { $institution }
+mail-reminder-footer =
+    You get this e-mail because you agreed to reminders from this study. If you want no more, open this link:
+    { $link }
+mail-new-link-subject = Your new link
+mail-new-link-body =
+    Hello,
+
+    You asked for a new link to your pages at { $institution }:
+
+    { $link }
+
+    The link works until { $until }, and an older one no longer works. Did you not ask for it? Then you can ignore this e-mail.
 
 ## Charts
 range = { $first } to { $last }

@@ -9,7 +9,11 @@ skip = Ir al contenido
 note = Nota
 simulated = Demostración: un Open Wearables simulado. Nada de esto es real.
 questions-to = ¿Preguntas? Consulte a { $contact }.
-list-and = { $first } y { $last }
+# $sound es "i" delante de una palabra que empieza por este sonido.
+list-and = { $sound ->
+    [i] { $first } e { $last }
+   *[other] { $first } y { $last }
+}
 date = { $day } de { $month } de { $year }
 date-time = { $date }, { $time }
 month-1 = enero
@@ -49,13 +53,23 @@ error-to-start = A la página de inicio
 error-bad = Esto no funcionó
 error-forbidden = No permitido
 error-too-many = Demasiados intentos
-error-too-many-text = Espere { $seconds } segundos e inténtelo de nuevo.
+error-too-many-text = { $seconds ->
+    [one] Espere un segundo e inténtelo de nuevo.
+   *[other] Espere { $seconds } segundos e inténtelo de nuevo.
+}
 error-not-now = Esto no funciona en este momento
 error-not-now-text = No se cambió nada. Inténtelo de nuevo en un momento.
 error-repeated = «{ $name }» aparece más de una vez. Indíquelo una sola vez. No se cambió nada.
 error-method = No es posible
 error-method-text = Esta dirección no se usa de esta forma.
 error-cut-form = El formulario no llegó completo.
+error-address = No se entiende esta dirección.
+error-line-ends = Las líneas de esta petición no terminan como HTTP lo pide. Termínelas con retorno de carro y salto de línea.
+error-body-length = La longitud del contenido de esta petición no es un número simple.
+error-host-missing = Esta petición no nombra su servidor. Nómbrelo en el encabezado Host.
+error-host-bad = El encabezado Host de esta petición no es un servidor.
+error-host-other = La dirección y el encabezado Host de esta petición nombran dos servidores.
+error-host-twice = Esta petición nombra su servidor más de una vez. Nómbrelo una sola vez.
 error-too-large = Demasiado grande
 error-too-large-text = Es más de lo que admite esta dirección. No se cambió nada.
 error-too-slow = Demasiado lento
@@ -104,16 +118,7 @@ new-link-send = Enviar el enlace
 new-link-sent = Mire su correo
 new-link-sent-text = Si su estudio tiene esta dirección, en los próximos minutos le llega un correo con un enlace nuevo.
 new-link-sent-else = ¿No le llega nada? Mire en la carpeta de correo no deseado, o pregunte a la persona de su estudio que le envió el primer enlace.
-new-link-mail-subject = Su enlace nuevo
-new-link-mail-text =
-    Hola:
-
-    Usted pidió un enlace nuevo a sus páginas de { $organization }:
-
-    { $link }
-
-    El enlace funciona siete días, y el anterior ya no funciona. ¿No lo pidió usted? Entonces no haga caso de este correo.
-stale-return = Esta vuelta está cerrada
+stale-return = Este enlace de vuelta ya no funciona
 stale-return-text = Ya se usó, tardó demasiado o empezó en otro navegador. No cambió nada. Para seguir, abra en este navegador el enlace de su estudio.
 stale-return-see = Ver si su dispositivo está conectado
 jhe-invited = Su estudio le invita
@@ -142,7 +147,7 @@ consent-who = Quién lo pide
 consent-who-text = { $organization }, para el estudio «{ $study }».
 consent-why = Para qué
 consent-data = Qué datos
-consent-data-text = De cada medición: su valor, su hora y el dispositivo del que viene. Se incluye lo que su dispositivo midió { $past } antes de aceptar, y nada anterior. Si deja de compartir y acepta otra vez más tarde, lo que se midió entretanto queda fuera.
+consent-data-text = De cada medición: su valor, su hora y el dispositivo del que viene. Se incluye lo que su dispositivo midió en { $past } antes de aceptar, y nada anterior. Si deja de compartir y acepta otra vez más tarde, lo que se midió entretanto queda fuera.
 consent-readers = Quién puede verlo
 consent-readers-text = Las personas del estudio en { $organization }, y quienes manejan este servicio para ellas. El fabricante de su dispositivo ya tiene sus datos y no se entera de lo que hace el estudio con ellos.
 consent-stop = Cómo dejarlo
@@ -226,7 +231,10 @@ connected = Conexión lista
 connected-text = { $device } está conectado. Ya terminó. Gracias.
 next = Qué sigue ahora
 next-wear = Siga usando su dispositivo y abra su aplicación como siempre.
-next-first = Buscamos mediciones nuevas cada { $minutes } minutos. Las primeras pueden tardar una hora.
+next-first = { $minutes ->
+    [one] Buscamos mediciones nuevas cada minuto. Las primeras pueden tardar una hora.
+   *[other] Buscamos mediciones nuevas cada { $minutes } minutos. Las primeras pueden tardar una hora.
+}
 next-more = Su estudio pide también algo que usted no aceptó. Puede leerlo en la página «Sus opciones»; no tiene que aceptarlo.
 next-choices = En la página «Sus opciones» puede ver sus datos, cambiar de idea o desconectar cuando quiera.
 see-choices = Ver sus opciones
@@ -483,7 +491,7 @@ data-local-uv_exposure = Exposición al sol (UV)
 data-local-water_temperature = Temperatura del agua
     .covers = Temperatura del agua en la que está.
 data-ieee-ambient-temperature = Temperatura del aire
-    .covers = Temperatura del aire: qué tan caliente está el ambiente, y dónde hace ejercicio.
+    .covers = Temperatura del aire: qué temperatura hay a su alrededor y en el lugar donde hace ejercicio.
 data-local-weather_humidity = Humedad
     .covers = Humedad: la humedad del aire donde hace ejercicio.
 data-local-insulin_delivery = Insulina
@@ -494,6 +502,7 @@ data-local-hydration = Bebidas
     .covers = Bebidas: cuánto bebe.
 
 ## Recordatorios por correo
+
 reminders-tick = Quiero recibir recordatorios por correo electrónico
 reminders-tick-help = Solo si no llegan datos de su dispositivo. Puede detenerlos en cualquier momento.
 reminders-stop = ¿Detener los recordatorios?
@@ -503,6 +512,43 @@ reminders-stopped = Ya no recibirá recordatorios
 reminders-stopped-text = Lo que comparte con el estudio no ha cambiado.
 reminders-unknown = No conocemos este enlace
 reminders-unknown-text = Use el enlace de su último recordatorio, o pida a la persona de su estudio que detenga los recordatorios.
+reminders-title = Recordatorios
+reminders-on = Usted recibe un correo cuando no llegan datos de su dispositivo.
+reminders-off = Usted no recibe recordatorios por correo.
+
+## Correos. Un estudio puede cambiar el asunto y el texto.
+
+mail-invitation-subject = Su invitación de { $institution }
+mail-invitation-body =
+    Hola, { $name }:
+
+    { $institution } le invita a participar en un estudio. En este enlace puede leer de qué se trata. Usted decide si participa:
+
+    { $link }
+
+    El enlace es solo para usted y funciona hasta el { $until }. No se lo dé a nadie.
+
+    { $institution }
+mail-reminder-subject = Un recordatorio de { $institution }
+mail-reminder-body =
+    Hola, { $name }:
+
+    Desde hace unos días no recibimos nada de su dispositivo. Por favor, compruebe que tiene batería, que lo lleva puesto y que su aplicación se ha abierto y sincronizado en su teléfono.
+
+    Gracias,
+    { $institution }
+mail-reminder-footer =
+    Recibe este mensaje porque aceptó recibir recordatorios de este estudio. Si no quiere más, abra este enlace:
+    { $link }
+mail-new-link-subject = Su enlace nuevo
+mail-new-link-body =
+    Hola:
+
+    Usted pidió un enlace nuevo a sus páginas de { $institution }:
+
+    { $link }
+
+    El enlace funciona hasta el { $until }, y el anterior ya no funciona. ¿No lo pidió usted? Entonces no haga caso de este correo.
 
 ## Gráficas
 range = { $first } a { $last }

@@ -8,7 +8,8 @@ use crate::app::invite;
 use crate::common::csv_line::csv_line;
 use crate::common::suggest::nearest;
 use crate::common::time::Timestamp;
-use crate::mail::{reminders, smtp, texts};
+use crate::i18n::{language::Language, texts::Texts};
+use crate::mail::{reminders, smtp};
 use crate::model::account::{Actor, VisibleTo};
 use crate::model::audit_detail::AuditDetail;
 use crate::model::mail::MailKind;
@@ -19,7 +20,7 @@ use crate::secrets::token::Token;
 use crate::store::error::{StoreError, StoreResult};
 use crate::store::people::invitation::{self, OpenInvitation};
 use crate::store::people::patient::{self, NewPatient};
-use crate::store::people::study;
+use crate::store::people::{patient_language, study};
 use crate::store::privacy::audit;
 
 /// People in one list.
@@ -63,7 +64,7 @@ pub(crate) struct ListedPerson {
     /// The study number.
     pub(crate) number: String,
     pub(crate) patient: NewPatient,
-    pub(crate) language: &'static str,
+    pub(crate) language: Language,
 }
 
 /// A line with what is wrong or strange about it.
@@ -78,7 +79,13 @@ pub(crate) struct CheckedLine {
     pub(crate) suggested_zone: Option<String>,
 }
 
-/// Decodes a file: UTF-8 or UTF-16 with a mark, or else the Latin-1 of older spreadsheets.
+/// The characters of Windows-1252 from 0x80 to 0x9F. The others are those of Latin-1.
+const WINDOWS_1252: [char; 32] = [
+    '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}', '\u{90}',
+    '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
+];
+
+/// Decodes a file: UTF-8, UTF-16 with a mark or a plain first character, or else the Windows-1252 of older spreadsheets.
 pub(crate) fn decode(bytes: &[u8]) -> String {
     let wide = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
         let units: Vec<u16> = rest.as_chunks().0.iter().copied().map(unit).collect();
@@ -87,8 +94,15 @@ pub(crate) fn decode(bytes: &[u8]) -> String {
     match bytes {
         [0xFF, 0xFE, rest @ ..] => wide(rest, u16::from_le_bytes),
         [0xFE, 0xFF, rest @ ..] => wide(rest, u16::from_be_bytes),
-        _ => String::from_utf8(bytes.to_vec())
-            .unwrap_or_else(|_| bytes.iter().copied().map(char::from).collect()),
+        [_, 0, ..] => wide(bytes, u16::from_le_bytes),
+        [0, _, ..] => wide(bytes, u16::from_be_bytes),
+        _ => String::from_utf8(bytes.to_vec()).unwrap_or_else(|_| {
+            let one = |byte: u8| match byte {
+                0x80..=0x9F => WINDOWS_1252[usize::from(byte - 0x80)],
+                byte => char::from(byte),
+            };
+            bytes.iter().copied().map(one).collect()
+        }),
     }
 }
 
@@ -175,7 +189,7 @@ pub(crate) fn check(
     study: StudyId,
     viewer: VisibleTo,
     lines: Vec<GivenLine>,
-    default_language: &'static str,
+    default_language: Language,
 ) -> StoreResult<Vec<CheckedLine>> {
     let taken = study::list_participants(db, study)?;
     let mut names = patient::list_names(db, viewer)?;
@@ -190,7 +204,7 @@ pub(crate) fn check(
 }
 
 /// Checks a line by itself.
-fn check_line(given: GivenLine, zones: &[String], default_language: &'static str) -> CheckedLine {
+fn check_line(given: GivenLine, zones: &[String], default_language: Language) -> CheckedLine {
     let [number, name, email, zone, language] = &given.cells;
     let (mut errors, mut notes, mut suggested_zone) = (Vec::new(), Vec::new(), None);
     if let Err(why) = check_number(number) {
@@ -210,9 +224,9 @@ fn check_line(given: GivenLine, zones: &[String], default_language: &'static str
         errors.push(format!("there is no time zone “{zone}”{hint}"));
         None
     });
-    let spoken = texts::parse_language(language).unwrap_or_else(|| {
+    let spoken = Language::find(language).unwrap_or_else(|| {
         if !language.is_empty() {
-            let used = texts::language_name(default_language);
+            let used = Texts::ENGLISH.language_name(default_language);
             notes.push(format!("“{language}” is no language of the mails and pages: {used} is used"));
         }
         default_language
@@ -287,7 +301,7 @@ pub(crate) fn invite_all(
     let mut invited = Invited::default();
     for person in lines.into_iter().filter_map(|line| line.person) {
         let id = patient::insert(db, &person.patient, now)?;
-        patient::set_language(db, id, person.language)?;
+        patient_language::set(db, id, person.language)?;
         audit::record(db, now, actor, "patient.add", Some(id), "")?;
         study::enrol_as(db, study, id, &person.number, now)?;
         audit::record(db, now, actor, "study.enrol", Some(id), AuditDetail::from("study").with(study))?;
@@ -307,7 +321,7 @@ pub(crate) fn invite_all(
 pub(crate) struct InvitationLink {
     pub(crate) number: String,
     pub(crate) name: String,
-    pub(crate) language: String,
+    pub(crate) language: Language,
     pub(crate) expires: Timestamp,
     pub(crate) link: String,
 }
@@ -335,7 +349,7 @@ pub(crate) fn render_csv(links: &[InvitationLink]) -> Vec<u8> {
     let mut csv = csv_line(["study number", "name", "language", "link", "works until"]);
     for one in links {
         let until = one.expires.to_string();
-        csv.extend(csv_line([&one.number, &one.name, &one.language, &one.link, &until]));
+        csv.extend(csv_line([&one.number, &one.name, one.language.tag(), &one.link, &until]));
     }
     csv
 }
@@ -373,7 +387,11 @@ mod tests {
             [0xFEFF].into_iter().chain("Lucía".encode_utf16()).flat_map(u16::to_le_bytes).collect();
         assert_eq!(decode("Lucía".as_bytes()), "Lucía");
         assert_eq!(decode(&wide), "Lucía");
+        assert_eq!(decode(&wide[2..]), "Lucía", "without a mark");
+        let big: Vec<u8> = "Lucía".encode_utf16().flat_map(u16::to_be_bytes).collect();
+        assert_eq!(decode(&big), "Lucía");
         assert_eq!(decode(b"Luc\xeda"), "Lucía");
+        assert_eq!(decode(b"\x8a\xe1ra O\x92Neill \x80"), "Šára O’Neill €");
     }
 
     #[test]
@@ -381,12 +399,15 @@ mod tests {
         let zones = ["America/Denver".to_owned(), "Europe/Berlin".to_owned()];
         let check = |text: &str| {
             let given = parse(text).unwrap().remove(0);
-            let line = check_line(given, &zones, "en");
+            let line = check_line(given, &zones, Language::ENGLISH);
             compare(line, &BTreeSet::from(["S-9".to_owned()]), &mut BTreeSet::new(), &mut BTreeSet::new())
         };
         let good = check("S-1,Ada,ada@x.org,europe/berlin,Spanish");
         let person = good.person.unwrap();
-        assert_eq!((person.patient.time_zone.as_deref(), person.language), (Some("Europe/Berlin"), "es"));
+        assert_eq!(
+            (person.patient.time_zone.as_deref(), person.language.tag()),
+            (Some("Europe/Berlin"), "es")
+        );
         assert_eq!((person.patient.name.as_str(), good.notes.len()), ("Ada", 0));
         assert_eq!(check("S-1").person.unwrap().patient.name, "S-1");
         let note = check("S-1,Ada,ada@x.org,,Klingon");

@@ -12,12 +12,12 @@ use maud::{PreEscaped, html};
 use crate::app::{invite, people_list, session::Session};
 use crate::common::counted::counted;
 use crate::common::{failure::Failure, stdout::print_line, visible::VisibleLine};
+use crate::i18n::language::Language;
 use crate::jhe::client::Jhe;
-use crate::mail::texts::parse_language;
 use crate::model::account::{Actor, VisibleTo};
 use crate::model::{patient::PatientRef, study::StudyId};
 use crate::secrets::token::Token;
-use crate::store::people::{invitation, patient, study};
+use crate::store::people::{invitation, patient, study, study_text};
 use crate::store::{engine::store::Store, error::StoreError};
 use crate::web::admin::study::invite::sheet;
 use crate::web::start_page::STYLE;
@@ -43,9 +43,9 @@ pub(crate) struct Arguments {
     /// Write the links of those who get no mail to this file [default: print them]
     #[arg(long, value_name = "FILE", requires = "from")]
     csv: Option<PathBuf>,
-    /// The language of lines without one
-    #[arg(long, value_name = "CODE", default_value = "en", requires = "from")]
-    language: String,
+    /// The language of lines without one, such as es [default: the study's]
+    #[arg(long, value_name = "CODE", requires = "from")]
+    language: Option<String>,
 }
 
 pub(crate) async fn run(session: &Session, arguments: Arguments) -> Result<u8, Failure> {
@@ -126,9 +126,12 @@ async fn invite_list(
 ) -> Result<u8, Failure> {
     let unusable =
         |why: String| Failure::usage(format!("{}: {why}", file.display()), "mend the file, then try again");
-    let language = parse_language(&arguments.language).ok_or_else(|| {
-        Failure::usage(format!("there is no language '{}'", arguments.language), "give en or es")
-    })?;
+    let find = |name: &String| {
+        let known: Vec<&str> = Language::all().map(Language::tag).collect();
+        let next = format!("give {}", known.join(" or "));
+        Language::find(name).ok_or_else(|| Failure::usage(format!("there is no language '{name}'"), next))
+    };
+    let language = arguments.language.as_ref().map(find).transpose()?;
     let by_mail = arguments.mail;
     if by_mail && session.config.alerts.mail.is_none() {
         let message = "no mail server is configured";
@@ -147,6 +150,7 @@ async fn invite_list(
             let why = format!("study {study} is JHE's: add and invite its participants there");
             return Err(StoreError::Refused(why));
         }
+        let language = language.map_or_else(|| study_text::find_own_language(db, study), Ok)?;
         let checked = people_list::check(db, study, VisibleTo::Everybody, lines, language)?;
         let actor = Actor::CommandLine;
         let invited = people_list::invite_all(db, study, checked.clone(), &token, by_mail, actor, now)?;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use crate::app::invite::invite_through_jhe;
+use crate::common::failure::Failure;
 use crate::daemon::run::Daemon;
 use crate::mail::outbox::MailSender;
 use crate::mail::reminders;
@@ -22,12 +24,22 @@ impl Daemon {
             let config = self.app.live.config();
             if let Some(server) = &config.alerts.mail {
                 let (store, clock, base) = (&self.app.store, &self.app.clock, config.public_base());
-                if let Err(failure) = (MailSender { store, clock, server, base }).send_due().await {
+                let invite_at_jhe = async |jhe_id: i64| self.invite_at_jhe(jhe_id).await;
+                let sender = MailSender { store, clock, server, base, invite_at_jhe };
+                if let Err(failure) = sender.send_due().await {
                     tracing::warn!(next = failure.remedy, "mails to patients: {}", failure.message);
                 }
             }
             sleep(MAIL_INTERVAL).await;
         }
+    }
+
+    /// Has JHE make a new link for a patient who asked for one.
+    async fn invite_at_jhe(&self, jhe_id: i64) -> Result<String, Failure> {
+        let (config, jhe) = (self.app.live.config(), self.app.live.jhe());
+        let jhe = jhe.ok_or_else(|| Failure::failed("JHE is not configured", "set JHE_BASE_URL"))?;
+        let (store, clock) = (&self.app.store, &self.app.clock);
+        Ok(invite_through_jhe(&jhe, store, &config, jhe_id, Actor::Visitor, clock).await?.link)
     }
 
     /// Queues reminders to silent patients after each tick: before it, what they measured may be unread.

@@ -8,8 +8,20 @@ pub(crate) const LANGUAGES: &[(&str, &str)] = &[
     ("es", include_str!("../../assets/languages/es.ftl")),
 ];
 
+/// Names of languages in lists of people, in lower case, each with its tag.
+const NAMES: &[(&str, &str)] = &[
+    ("english", "en"),
+    ("eng", "en"),
+    ("inglés", "en"),
+    ("español", "es"),
+    ("espanol", "es"),
+    ("spanish", "es"),
+    ("spa", "es"),
+    ("castellano", "es"),
+];
+
 /// A language that patients can read the pages in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Language(usize);
 
 impl Language {
@@ -19,10 +31,12 @@ impl Language {
         (0..LANGUAGES.len()).map(Self)
     }
 
-    /// Finds the language of a BCP 47 tag; `es-MX` is Spanish. None for a language without texts.
-    pub fn find(tag: &str) -> Option<Self> {
-        let primary = tag.trim().split(['-', '_']).next().unwrap_or_default();
-        Self::all().find(|language| language.tag().eq_ignore_ascii_case(primary))
+    /// Finds a language by its BCP 47 tag or its name; `es-MX` is Spanish. None for a language without texts.
+    pub fn find(text: &str) -> Option<Self> {
+        let text = text.trim().to_lowercase();
+        let named = NAMES.iter().find(|(name, _)| *name == text).map(|(_, tag)| *tag);
+        let tag = named.unwrap_or_else(|| text.split(['-', '_']).next().unwrap_or_default());
+        Self::all().find(|one| one.tag() == tag)
     }
 
     /// Returns the language of a stored tag, or English.
@@ -73,5 +87,8 @@ mod tests {
             assert_eq!(tag(odd), None, "{odd}");
         }
         assert_eq!(Language::find_or_english("tlh"), Language::ENGLISH);
+        for name in ["ES", "es-MX", "Spanish", "Español", " castellano "] {
+            assert_eq!(Language::find(name).map(Language::tag), Some("es"), "{name}");
+        }
     }
 }

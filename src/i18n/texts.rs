@@ -46,6 +46,17 @@ impl Texts {
         self.language
     }
 
+    /// Returns the language's name in the language itself.
+    pub fn own_name(self) -> String {
+        self.get("language-name")
+    }
+
+    /// Returns the name of a language; its own name where the texts have none for it.
+    pub fn language_name(self, language: Language) -> String {
+        let name = self.find(&format!("language-{language}"), None, &[]);
+        name.unwrap_or_else(|| Self::of(language).own_name())
+    }
+
     /// Returns a text. One that the language lacks is English.
     pub fn get(self, key: &str) -> String {
         self.get_with(key, &[])
@@ -69,12 +80,13 @@ impl Texts {
         self.get_or(&data_type_key(code), display)
     }
 
-    /// Returns the name of a data type inside a sentence: "heart rate", and "UV exposure".
+    /// Returns the name of a data type inside a sentence: "heart rate", "UV exposure" and "Nike Fuel".
     pub fn data_type_in_sentence(self, code: &str, display: &str) -> String {
         let name = self.data_type(code, display);
+        let is_name = name.split(' ').skip(1).any(|word| word.starts_with(char::is_uppercase));
         let mut letters = name.chars();
         match (letters.next(), letters.next()) {
-            (Some(first), Some(second)) if second.is_lowercase() => {
+            (Some(first), Some(second)) if second.is_lowercase() && !is_name => {
                 first.to_lowercase().chain(name.chars().skip(1)).collect()
             }
             _ => name,
@@ -109,8 +121,13 @@ impl Texts {
             [] => String::new(),
             [one] => one.clone(),
             [first @ .., last] => {
-                let first = first.join(", ");
-                self.get_with("list-and", &[("first", first.into()), ("last", last.as_str().into())])
+                let (first, word) = (first.join(", "), last.to_lowercase());
+                let has_sound =
+                    word.starts_with(['i', 'í']) || (word.starts_with("hi") && !word.starts_with("hie"));
+                let sound = if has_sound { "i" } else { "other" };
+                let values =
+                    [("first", first.into()), ("last", last.as_str().into()), ("sound", sound.into())];
+                self.get_with("list-and", &values)
             }
         }
     }
@@ -161,11 +178,14 @@ fn data_type_key(code: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
+    use std::fs;
+    use std::path::Path;
 
     use fluent_syntax::ast::{Entry, Expression, InlineExpression, Pattern, PatternElement};
     use fluent_syntax::parser::parse;
 
     use super::*;
+    use crate::i18n::phrase::Phrase;
 
     /// Keys of messages and attributes, with the names of their arguments.
     fn list_keys(source: &str) -> BTreeMap<String, BTreeSet<String>> {
@@ -214,9 +234,36 @@ mod tests {
             }
         }
         for language in Language::all() {
-            let own = format!("language-{language}");
-            assert!(english.contains_key(&own), "{own} is missing in every file");
+            assert_eq!(
+                Language::find(&Texts::of(language).own_name()),
+                Some(language),
+                "it is found by its own name"
+            );
         }
+    }
+
+    #[test]
+    fn every_text_is_used() {
+        fn read(directory: &Path, sources: &mut String) {
+            for entry in fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    read(&path, sources);
+                } else {
+                    *sources += &fs::read_to_string(&path).unwrap_or_default();
+                }
+            }
+        }
+        let mut sources = String::new();
+        read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut sources);
+        // The code composes these keys.
+        let is_composed =
+            |key: &String| ["data-", "language-", "month-"].iter().any(|begin| key.starts_with(begin));
+        let unused: Vec<_> = list_keys(LANGUAGES[0].1)
+            .into_keys()
+            .filter(|key| !is_composed(key) && !sources.contains(&format!("\"{key}\"")))
+            .collect();
+        assert!(unused.is_empty(), "nobody uses {unused:?}");
     }
 
     #[test]
@@ -234,12 +281,47 @@ mod tests {
         assert_eq!(Texts::ENGLISH.data_type_in_sentence("local:uv_exposure:1.0", ""), "UV exposure");
         let names = ["A", "B", "C"].map(str::to_owned);
         assert_eq!((spanish.list(&names), Texts::ENGLISH.list(&names[..1])), ("A, B y C".into(), "A".into()));
+        let pair = |last: &str| spanish.list(&["A".to_owned(), last.to_owned()]);
+        assert_eq!(
+            ["Índice", "hidratación", "hielo"].map(pair),
+            ["A e Índice", "A e hidratación", "A y hielo"]
+        );
+        assert_eq!(Texts::ENGLISH.data_type_in_sentence("local:nike_fuel:1.0", ""), "Nike Fuel");
+        let wait = |seconds: u64| Phrase::key("error-too-many-text").with("seconds", seconds);
+        assert_eq!(wait(1).render(Texts::ENGLISH), "Please wait a second, then try again.");
+        assert_eq!(wait(2).render(spanish), "Espere 2 segundos e inténtelo de nuevo.");
+    }
+
+    /// The texts of messages, attributes and variants, without their values.
+    fn list_texts(source: &str) -> Vec<String> {
+        fn add(pattern: &Pattern<&str>, all: &mut Vec<String>) {
+            let mut text = String::new();
+            for element in &pattern.elements {
+                match element {
+                    PatternElement::TextElement { value } => text += value,
+                    PatternElement::Placeable { expression: Expression::Select { variants, .. } } => {
+                        for variant in variants {
+                            add(&variant.value, all);
+                        }
+                    }
+                    PatternElement::Placeable { .. } => {}
+                }
+            }
+            all.push(text);
+        }
+        let mut all = Vec::new();
+        for entry in parse(source).unwrap().body {
+            let Entry::Message(message) = entry else { continue };
+            let attributes = message.attributes.iter().map(|one| &one.value);
+            message.value.iter().chain(attributes).for_each(|pattern| add(pattern, &mut all));
+        }
+        all
     }
 
     /// Words, sentences and syllables of the running text of a bundle.
     fn measure(source: &str) -> (f64, f64, f64) {
         let (mut words, mut sentences, mut syllables) = (0.0, 0.0, 0.0);
-        for (_, text) in source.lines().filter_map(|line| line.split_once(" = ")) {
+        for text in list_texts(source) {
             if text.split_whitespace().count() < 6 {
                 continue;
             }

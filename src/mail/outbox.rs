@@ -9,6 +9,7 @@ use crate::common::clock::Clock;
 use crate::common::failure::Failure;
 use crate::common::time::{Timestamp, time_zone_or_utc};
 use crate::config::alerts::Mail;
+use crate::i18n::texts::Texts;
 use crate::mail::smtp::{self, MailError, OutgoingMail};
 use crate::mail::texts;
 use crate::model::account::Actor;
@@ -21,7 +22,7 @@ use crate::store::engine::store::Store;
 use crate::store::error::{StoreError, StoreResult};
 use crate::store::people::mail::{self, PatientMail};
 use crate::store::people::patient::{self, Patient};
-use crate::store::people::{invitation, mail_text, reminder, study};
+use crate::store::people::{invitation, mail_text, patient_language, reminder, study_text};
 use crate::store::privacy::audit;
 
 /// Mails of one round.
@@ -35,13 +36,14 @@ const GIVE_UP_AFTER: Duration = Duration::from_hours(3 * 24);
 pub(crate) const STOP_PAGE: &str = "/ow/reminders";
 
 /// The store, the clock and the mail server of the mails to patients.
-#[derive(Debug)]
-pub(crate) struct MailSender<'a> {
+pub(crate) struct MailSender<'a, I> {
     pub(crate) store: &'a Store,
     pub(crate) clock: &'a Clock,
     pub(crate) server: &'a Mail,
     /// The address of the daemon for browsers.
     pub(crate) base: String,
+    /// Has JHE make a link for one of its patients, by JHE's number.
+    pub(crate) invite_at_jhe: I,
 }
 
 /// A mail with its text, which holds a secret link.
@@ -51,7 +53,7 @@ struct Prepared {
     unsubscribe: Option<String>,
 }
 
-impl MailSender<'_> {
+impl<I: AsyncFn(i64) -> Result<String, Failure>> MailSender<'_, I> {
     /// Sends the mails that are due. Each goes out at least once: a stop between the mail server's answer and its
     /// record repeats one.
     pub(crate) async fn send_due(&self) -> Result<(), Failure> {
@@ -69,8 +71,16 @@ impl MailSender<'_> {
     async fn send(&self, mail: PatientMail) -> Result<bool, Failure> {
         // A new token at each attempt: none is stored until then.
         let (token, now, base) = (Token::generate()?, self.clock.now(), self.base.clone());
-        let (hash, queued) = (token.hash(), mail.clone());
-        let write = move |db: &Connection| prepare(db, &queued, &token, &base, now);
+        let hash = token.hash();
+        let jhe_link = match self.make_jhe_link(&mail).await? {
+            Ok(link) => link,
+            Err(error) => {
+                self.store.write(move |db| record(db, &mail, hash, &Err(error), now)).await?;
+                return Ok(true);
+            }
+        };
+        let queued = mail.clone();
+        let write = move |db: &Connection| prepare(db, &queued, jhe_link, &token, &base, now);
         let Some(prepared) = self.store.write(write).await? else { return Ok(true) };
         let id = format!("mail-{}-{}", mail.id, mail.queued.micros());
         let MailText { subject, body } = &prepared.text;
@@ -86,12 +96,22 @@ impl MailSender<'_> {
         self.store.write(move |db| record(db, &mail, hash, &sent, now)).await?;
         Ok(goes_on)
     }
+
+    /// Has JHE make the new link of one of its patients; none for other mails.
+    async fn make_jhe_link(&self, mail: &PatientMail) -> Result<Result<Option<String>, MailError>, Failure> {
+        let id = mail.patient;
+        let jhe_id = self.store.read(move |db| patient::find(db, PatientRef::Own(id))).await?.jhe_id;
+        let Some(jhe_id) = jhe_id.filter(|_| mail.is_new_link) else { return Ok(Ok(None)) };
+        let made = (self.invite_at_jhe)(jhe_id).await;
+        Ok(made.map(Some).map_err(|failure| MailError::Deferred(failure.message)))
+    }
 }
 
 /// Renders a mail and stores the hash of the token in its link. Cancels a mail that is not to be sent any more.
 fn prepare(
     db: &Connection,
     mail: &PatientMail,
+    jhe_link: Option<String>,
     token: &Token,
     base: &str,
     now: Timestamp,
@@ -101,7 +121,7 @@ fn prepare(
     let Some(to) = patient.email.as_deref().and_then(smtp::parse_recipient) else {
         return cancel("the patient has no e-mail address");
     };
-    if patient.jhe_id.is_some() {
+    if patient.jhe_id.is_some() && jhe_link.is_none() {
         return cancel("the patient is JHE's now, which invites");
     }
     if mail.kind == MailKind::Reminder && !reminder::may_remind(db, mail.patient, mail.study)? {
@@ -111,14 +131,25 @@ fn prepare(
     let text = match mail.kind {
         MailKind::Invitation => {
             let expires = now.plus(invitation::LIFETIME);
-            invitation::insert(db, token.hash(), mail.patient, Some(mail.study), now, expires)?;
-            render(db, &patient, mail.study, mail.kind, &invitation::link(base, token), expires)?
+            let link = if let Some(link) = jhe_link {
+                link
+            } else {
+                let study = (!mail.is_new_link).then_some(mail.study);
+                invitation::insert(db, token.hash(), mail.patient, study, now, expires)?;
+                invitation::link(base, token)
+            };
+            if mail.is_new_link {
+                render_new_link(db, &patient, &link, expires)?
+            } else {
+                render(db, &patient, mail.study, mail.kind, &link, expires)?
+            }
         }
         MailKind::Reminder => {
             mail::set_unsubscribe_hash(db, mail.id, token.hash())?;
             let link = format!("{base}{STOP_PAGE}?code={}", token.expose());
             let mut text = render(db, &patient, mail.study, mail.kind, "", now)?;
-            let footer = texts::unsubscribe_footer(&patient::find_language(db, mail.patient)?, &link);
+            let texts = Texts::of(patient_language::find(db, mail.patient)?);
+            let footer = texts.get_with("mail-reminder-footer", &[("link", link.as_str().into())]);
             text.body = format!("{}\n\n-- \n{footer}\n", text.body);
             unsubscribe = Some(link);
             text
@@ -136,16 +167,31 @@ pub(crate) fn render(
     link: &str,
     until: Timestamp,
 ) -> StoreResult<MailText> {
-    let (terms, language) = (study::find(db, study)?.terms, patient::find_language(db, patient.id)?);
-    let own = mail_text::find(db, study, kind, &language)?;
-    let until = texts::format_day(until, &time_zone_or_utc(&patient.time_zone), &language);
-    Ok(own.unwrap_or_else(|| texts::default_text(kind, &language)).fill(&[
+    let language = patient_language::find(db, patient.id)?;
+    let (terms, tag) = (study_text::find(db, study, language)?, language.tag());
+    let own = mail_text::find(db, study, kind, tag)?;
+    let until = Texts::of(language).date(&time_zone_or_utc(&patient.time_zone), until);
+    Ok(own.unwrap_or_else(|| texts::default_text(kind, tag)).fill(&[
         ("name", &patient.name),
         ("institution", &terms.organization),
-        ("study", &terms.name),
+        ("study", &terms.title),
         ("link", link),
         ("until", &until),
     ]))
+}
+
+/// Renders the mail with a new link in the patient's language.
+fn render_new_link(
+    db: &Connection,
+    patient: &Patient,
+    link: &str,
+    until: Timestamp,
+) -> StoreResult<MailText> {
+    let texts = Texts::of(patient_language::find(db, patient.id)?);
+    let institutions = study_text::list_institutions(db, patient.id, None, texts.language())?;
+    let names: Vec<String> = institutions.into_iter().map(|one| one.name).collect();
+    let until = texts.date(&time_zone_or_utc(&patient.time_zone), until);
+    Ok(texts::new_link_text(texts, &texts.list(&names), link, &until))
 }
 
 /// Records the outcome of an attempt.
@@ -185,6 +231,6 @@ fn record(
         MailState::Refused => "mail.refused",
         MailState::Waiting | MailState::Cancelled => return Ok(()),
     };
-    let detail = AuditDetail::from(mail.kind.as_str()).with("study").with(mail.study);
+    let detail = AuditDetail::from(mail.word()).with("study").with(mail.study);
     audit::record(db, now, Actor::Daemon, action, Some(mail.patient), detail)
 }

@@ -41,7 +41,7 @@ pub(crate) fn enqueue(
     actor: Actor,
     now: Timestamp,
 ) -> StoreResult<bool> {
-    let is_new = mail::enqueue(db, patient, study, kind, now)?;
+    let is_new = mail::enqueue(db, patient, study, kind, false, now)?;
     if is_new {
         let detail = AuditDetail::from(kind.as_str()).with("study").with(study);
         audit::record(db, now, actor, "mail.queue", Some(patient), detail)?;

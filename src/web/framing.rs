@@ -9,9 +9,9 @@ use http::{Request, header};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Framing(Arc<OnceLock<&'static str>>);
 
-const BARE_LINE_FEED: &str =
-    "The lines of this request do not end as HTTP wants it. End them with carriage return and line feed.";
-const BAD_LENGTH: &str = "The length of this request’s body is not a plain number.";
+/// Keys of texts.
+const BARE_LINE_FEED: &str = "error-line-ends";
+const BAD_LENGTH: &str = "error-body-length";
 
 impl Framing {
     /// Returns the watch of the connection's bytes.
@@ -20,7 +20,7 @@ impl Framing {
     }
 }
 
-/// Returns the fault of a request, in a sentence for its sender.
+/// Returns the fault of a request, as the key of a text for its sender.
 pub(crate) fn find_fault<B>(request: &Request<B>) -> Option<&'static str> {
     if let Some(fault) = request.extensions().get::<Framing>().and_then(|framing| framing.0.get()) {
         return Some(fault);
@@ -30,14 +30,14 @@ pub(crate) fn find_fault<B>(request: &Request<B>) -> Option<&'static str> {
     match hosts[..] {
         // Load balancers ask for a health page in HTTP/1.0, which has no hosts.
         [] if request.version() == http::Version::HTTP_10 => None,
-        [] => Some("This request does not name its host. Name it in the header Host."),
-        [host] if !is_host(host) => Some("The header Host of this request is not a host."),
+        [] => Some("error-host-missing"),
+        [host] if !is_host(host) => Some("error-host-bad"),
         [host] => {
             let target = request.uri().authority().map(|target| target.as_str().as_bytes());
             let is_other = target.is_some_and(|target| !target.eq_ignore_ascii_case(host));
-            is_other.then_some("The address and the header Host of this request name two hosts.")
+            is_other.then_some("error-host-other")
         }
-        _ => Some("This request names its host more than once. Name it once."),
+        _ => Some("error-host-twice"),
     }
 }
 

@@ -13,6 +13,7 @@ use warp::reply::Response;
 
 use crate::app::{readiness, state::App};
 use crate::common::failure::Failure;
+use crate::i18n::texts::Texts;
 use crate::store::{engine::setting, operations::metric_values};
 use crate::telemetry::metrics::{self, CONTENT_TYPE, ScrapeValues};
 use crate::web::response::{with_status, with_type};
@@ -49,7 +50,7 @@ pub async fn serve_metrics(app: App) {
 async fn answer(app: &App, last: &LastScrape, request: &Request<Incoming>) -> Response {
     let text = |status, text: &str| with_status(status, with_type("text/plain; charset=utf-8", text));
     if let Some(fault) = framing::find_fault(request) {
-        return text(StatusCode::BAD_REQUEST, &format!("{fault}\n"));
+        return text(StatusCode::BAD_REQUEST, &format!("{}\n", Texts::ENGLISH.get(fault)));
     }
     match (request.method(), request.uri().path()) {
         (&Method::GET | &Method::HEAD, "/metrics") => match collect(app, last).await {

@@ -7,6 +7,7 @@ use futures_util::stream;
 use multer::Multipart;
 
 use crate::app::people_list::decode;
+use crate::i18n::phrase::Phrase;
 use crate::web::request::FormFields;
 use crate::web::response::Refusal;
 
@@ -16,7 +17,7 @@ pub(crate) async fn parse(content_type: &str, body: &[u8]) -> Result<Option<Form
     let whole = stream::iter([Ok::<_, Infallible>(Bytes::copy_from_slice(body))]);
     let mut parts = Multipart::new(whole, boundary);
     let mut fields = Vec::new();
-    let broken = |_| Refusal::bad("The form did not arrive completely.");
+    let broken = |_| Refusal::bad(Phrase::key("error-cut-form"));
     while let Some(part) = parts.next_field().await.map_err(broken)? {
         let name = part.name().unwrap_or_default().to_owned();
         fields.push((name, decode(&part.bytes().await.map_err(broken)?)));

@@ -184,7 +184,7 @@ impl Refusal {
 
 impl From<TooManyRequests> for Refusal {
     fn from(TooManyRequests(seconds): TooManyRequests) -> Self {
-        let text = Phrase::key("error-too-many-text").with("seconds", seconds.to_string());
+        let text = Phrase::key("error-too-many-text").with("seconds", seconds);
         let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, Phrase::key("error-too-many"), text);
         Self { retry_after: Some(seconds), ..refusal }
     }

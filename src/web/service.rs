@@ -11,6 +11,7 @@ use tracing::Instrument;
 use warp::reply::Response;
 
 use crate::app::rate_limit::TooManyRequests;
+use crate::i18n::phrase::Phrase;
 use crate::telemetry::metrics;
 use crate::web::response::{Refusal, with_security_headers};
 use crate::web::{framing, gate::Gate, request::Request, request_id::RequestId};
@@ -39,11 +40,11 @@ where
         let response = if !is_admitted {
             Refusal::from(TooManyRequests(1)).into_page(&reader)
         } else if let Some(fault) = framing::find_fault(&request) {
-            Refusal::bad(fault).into_page(&reader)
+            Refusal::bad(Phrase::key(fault)).into_page(&reader)
         } else if request.uri().path().starts_with('/') {
             routes.call(request).await?
         } else {
-            Refusal::bad("This address is not understood.").into_page(&reader)
+            Refusal::bad(Phrase::key("error-address")).into_page(&reader)
         };
         let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::debug!(%method, status = response.status().as_u16(), millis, "answered");

@@ -34,3 +34,6 @@ CREATE TABLE study_downloads (
     last_commit   INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX study_downloads_by_study ON study_downloads (study_id, id);
+
+-- 1: the patient asked for a new link. The mail has that text, and its link is for every study of the patient.
+ALTER TABLE mails ADD COLUMN new_link INTEGER NOT NULL DEFAULT 0;

@@ -14,7 +14,7 @@ use crate::model::patient::PatientId;
 use crate::model::study::{Scope, StudyId};
 use crate::secrets::token::TokenHash;
 use crate::store::people::collection_window::{self, CodeLimits};
-use crate::store::people::visibility;
+use crate::store::people::{reminder, visibility};
 use crate::store::{engine::setting, error::StoreResult, samples::code};
 
 /// The study and the text that a patient agreed to.
@@ -108,6 +108,7 @@ pub fn withdraw(
          WHERE patient_id = ?1 AND code_id = ?2 AND (?3 OR study_id IS ?4)
            AND (withdrawn_at IS NULL OR suspended = 1)";
     let changed = db.execute(update, params![patient, code, from_all, study, at])?;
+    reminder::stop_without_consent(db, patient)?;
     Ok(changed > 0)
 }
 

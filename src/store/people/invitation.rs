@@ -5,6 +5,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::common::time::Timestamp;
+use crate::i18n::language::Language;
 use crate::model::account::{Role, VisibleTo};
 use crate::model::{patient::PatientId, study::StudyId};
 use crate::secrets::token::{Token, TokenHash};
@@ -44,7 +45,7 @@ pub struct OpenInvitation {
     /// The study number.
     pub number: String,
     pub name: String,
-    pub language: String,
+    pub language: Language,
     pub expires: Timestamp,
 }
 
@@ -110,7 +111,7 @@ pub fn revoke_open(db: &Connection, patient: PatientId, now: Timestamp) -> Store
     Ok(db.execute(update, params![now, patient])?)
 }
 
-/// Revokes a patient's open invitations from before a time.
+/// Revokes a patient's open invitations from before a time, also those that open again.
 pub fn revoke_issued_before(
     db: &Connection,
     patient: PatientId,
@@ -118,7 +119,7 @@ pub fn revoke_issued_before(
     now: Timestamp,
 ) -> StoreResult<()> {
     let update = "UPDATE invitations SET revoked_at = ?1 WHERE patient_id = ?2 AND issued_at < ?3
-         AND revoked_at IS NULL AND used_at IS NULL AND expires_at > ?1";
+         AND revoked_at IS NULL AND completed_at IS NULL AND expires_at > ?1";
     db.execute(update, params![now, patient, before])?;
     Ok(())
 }
@@ -136,7 +137,8 @@ pub fn list_open(db: &Connection, study: StudyId, now: Timestamp) -> StoreResult
          WHERE study_id = ? AND revoked_at IS NULL AND used_at IS NULL AND expires_at > ? ORDER BY invitations.id";
     let mut query = db.prepare_cached(select)?;
     let rows = query.query_map(params![study, now], |row| {
-        let (hash, patient, number, name, language, expires) = row.try_into()?;
+        let (hash, patient, number, name, language, expires): (_, _, _, _, String, _) = row.try_into()?;
+        let language = Language::find_or_english(&language);
         Ok(OpenInvitation { hash, patient, number, name, language, expires })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

@@ -15,6 +15,8 @@ pub struct PatientMail {
     pub patient: PatientId,
     pub study: StudyId,
     pub kind: MailKind,
+    /// The patient asked for a new link, to every study. Its kind is an invitation.
+    pub is_new_link: bool,
     pub state: MailState,
     pub queued: Timestamp,
     /// The next attempt.
@@ -24,8 +26,15 @@ pub struct PatientMail {
     pub last_error: Option<String>,
 }
 
-const SELECT: &str = "SELECT id, patient_id, study_id, kind, state, queued_at, due_at, attempts, settled_at,
-     last_error FROM mails";
+impl PatientMail {
+    /// Returns the word for the mail in the audit.
+    pub fn word(&self) -> &'static str {
+        if self.is_new_link { "new-link" } else { self.kind.as_str() }
+    }
+}
+
+const SELECT: &str = "SELECT id, patient_id, study_id, kind, new_link, state, queued_at, due_at, attempts,
+     settled_at, last_error FROM mails";
 
 /// Queues a mail. Returns false if the same one waits already.
 pub fn enqueue(
@@ -33,12 +42,14 @@ pub fn enqueue(
     patient: PatientId,
     study: StudyId,
     kind: MailKind,
+    is_new_link: bool,
     now: Timestamp,
 ) -> StoreResult<bool> {
-    let insert = "INSERT INTO mails (patient_id, study_id, kind, state, queued_at, due_at)
-         SELECT ?1, ?2, ?3, 'waiting', ?4, ?4 WHERE NOT EXISTS
-         (SELECT 1 FROM mails WHERE patient_id = ?1 AND study_id = ?2 AND kind = ?3 AND state = 'waiting')";
-    Ok(db.prepare_cached(insert)?.execute(params![patient, study, kind, now])? > 0)
+    let insert = "INSERT INTO mails (patient_id, study_id, kind, new_link, state, queued_at, due_at)
+         SELECT ?1, ?2, ?3, ?4, 'waiting', ?5, ?5 WHERE NOT EXISTS
+         (SELECT 1 FROM mails WHERE patient_id = ?1 AND study_id = ?2 AND kind = ?3 AND new_link = ?4
+          AND state = 'waiting')";
+    Ok(db.prepare_cached(insert)?.execute(params![patient, study, kind, is_new_link, now])? > 0)
 }
 
 /// Lists the mails that are due, at most `limit`.
@@ -141,6 +152,19 @@ pub fn list_invited(
 }
 
 fn from_row(row: &Row) -> rusqlite::Result<PatientMail> {
-    let (id, patient, study, kind, state, queued, due, attempts, settled, last_error) = row.try_into()?;
-    Ok(PatientMail { id, patient, study, kind, state, queued, due, attempts, settled, last_error })
+    let (id, patient, study, kind, is_new_link, state, queued, due, attempts, settled, last_error) =
+        row.try_into()?;
+    Ok(PatientMail {
+        id,
+        patient,
+        study,
+        kind,
+        is_new_link,
+        state,
+        queued,
+        due,
+        attempts,
+        settled,
+        last_error,
+    })
 }

@@ -137,12 +137,6 @@ pub fn rename(db: &Connection, id: PatientId, name: &str, email: Option<&str>) -
     Ok(())
 }
 
-/// Returns the language of the patient's pages and mails, as two letters.
-pub fn find_language(db: &Connection, id: PatientId) -> StoreResult<String> {
-    let mut query = db.prepare_cached("SELECT language FROM patients WHERE id = ?")?;
-    Ok(query.query_row([id], |row| row.get(0))?)
-}
-
 /// Returns the names, in lower case, of the patients whom the viewer knows by name.
 pub fn list_names(db: &Connection, viewer: VisibleTo) -> StoreResult<BTreeSet<String>> {
     let condition = visibility::patient_condition("id", 1, Role::Coordinator);
@@ -163,11 +157,6 @@ pub fn list_by_name(
         "SELECT id FROM patients WHERE name = ?2 COLLATE NOCASE AND {condition} ORDER BY id LIMIT ?3"
     ))?;
     Ok(query.query_map(params![viewer, name, limit], |row| row.get(0))?.collect::<Result<_, _>>()?)
-}
-
-pub fn set_language(db: &Connection, id: PatientId, language: &str) -> StoreResult<()> {
-    db.execute("UPDATE patients SET language = ? WHERE id = ?", params![language, id])?;
-    Ok(())
 }
 
 /// Returns true if JHE knows the patient. JHE then gets the observations.

@@ -86,6 +86,22 @@ pub fn agree(db: &Connection, patient: PatientId, study: StudyId, now: Timestamp
     Ok(db.execute(update, params![now, patient, study])? > 0)
 }
 
+/// Lists the studies whose reminders a patient agreed to.
+pub fn list_agreed(db: &Connection, patient: PatientId) -> StoreResult<Vec<StudyId>> {
+    let select = "SELECT study_id FROM enrolments WHERE patient_id = ? AND reminders_agreed_at IS NOT NULL";
+    let mut query = db.prepare_cached(select)?;
+    Ok(query.query_map([patient], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
+/// Stops the reminders of studies with which a patient shares nothing any more. Sharing again needs a new tick.
+pub(super) fn stop_without_consent(db: &Connection, patient: PatientId) -> StoreResult<()> {
+    let update = "UPDATE enrolments SET reminders_agreed_at = NULL
+         WHERE patient_id = ?1 AND NOT EXISTS (SELECT 1 FROM consents WHERE consents.patient_id = ?1
+             AND consents.study_id = enrolments.study_id AND withdrawn_at IS NULL)";
+    db.execute(update, [patient])?;
+    Ok(())
+}
+
 /// Stops the reminders of a study. Returns false if there were none.
 pub fn stop(db: &Connection, patient: PatientId, study: StudyId) -> StoreResult<bool> {
     let update = "UPDATE enrolments SET reminders_agreed_at = NULL

@@ -58,7 +58,7 @@ pub const DOCUMENT_QUERIES: &[PatientQuery] = &[
     ),
     (
         "mails",
-        "SELECT kind, studies.name AS study, state, queued_at, attempts, settled_at, last_error
+        "SELECT iif(new_link, 'new-link', kind) AS kind, studies.name AS study, state, queued_at, attempts, settled_at, last_error
          FROM mails JOIN studies ON studies.id = study_id WHERE patient_id = ? ORDER BY mails.id",
     ),
     ("sessions", "SELECT created_at, expires_at, may_grant FROM sessions WHERE patient_id = ? ORDER BY created_at"),

@@ -23,7 +23,8 @@ use crate::web::patient::consent_form::{name_types, render_wording};
 use crate::web::patient::consent_questions::{ConsentQuestion, load_questions};
 use crate::web::patient::stop_sharing::{self, StopTarget};
 use crate::web::patient::{
-    collection, connect::display_name, selected_devices::SelectedDevices, signed_in::page_response, time_zone,
+    collection, connect::display_name, reminders, selected_devices::SelectedDevices,
+    signed_in::page_response, time_zone,
 };
 use crate::web::patient_access::{CHOICES, PATIENT, SignedInPatient};
 use crate::web::reader::Reader;
@@ -141,6 +142,8 @@ fn done_notice(reader: &Reader, request: &Request, known: &[ConsentEntry]) -> St
         "time-zone" => "done-time-zone",
         "disconnected" => "done-disconnected",
         "disconnecting" => "done-disconnecting",
+        "reminders-on" => "reminders-on",
+        "reminders-stopped" => "reminders-stopped",
         _ => {
             let stopped = stop_sharing::done_notice(reader, word, request.query.get("what"), known);
             return stopped.unwrap_or_default();
@@ -162,6 +165,7 @@ async fn show(app: &App, request: &Request, patient: &SignedInPatient) -> Handle
     let view = ChoicesView::load(app, patient, &selected).await?;
     let others = find_other_devices(app, patient.id(), &view.questions).await?;
     let time_zone = time_zone::render_section(app, patient).await?;
+    let reminders = reminders::load_section(app, patient).await?;
     let device_section = render_devices(&devices, patient, &view);
     let is_first = matches!(devices, ConnectedDevices::None) && view.shares();
     let body = html! {
@@ -197,6 +201,7 @@ async fn show(app: &App, request: &Request, patient: &SignedInPatient) -> Handle
             (render_undeliverable(&view.undeliverable, patient, &view.zone))
         }
         (time_zone)
+        (reminders)
         section.card {
             h2 { (reader.get("data-title")) }
             p { a.button href="/clients/ow/data" { (reader.get("data-see")) } }

@@ -120,7 +120,7 @@ type TitleAndBody = (String, Markup);
 
 /// `has_open_scopes`: the study asks for more that the device measures.
 fn connected(reader: &Reader, name: &str, interval: Duration, has_open_scopes: bool) -> TitleAndBody {
-    let minutes = interval.as_secs().div_ceil(60).to_string();
+    let minutes = interval.as_secs().div_ceil(60);
     let title = reader.get("connected");
     let body = html! {
         p.fine { (reader.get("step-3")) }
@@ -130,7 +130,7 @@ fn connected(reader: &Reader, name: &str, interval: Duration, has_open_scopes: b
             h2 { (reader.get("next")) }
             ol {
                 li { (reader.get("next-wear")) }
-                li { (reader.get_with("next-first", &[("minutes", &minutes)])) }
+                li { (reader.texts.get_with("next-first", &[("minutes", minutes.into())])) }
                 @if has_open_scopes { li { (reader.get("next-more")) } }
                 li { (reader.get("next-choices")) }
             }

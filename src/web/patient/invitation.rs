@@ -151,12 +151,12 @@ impl InvitationAnswer {
                 audit::record(db, now, Actor::Patient(patient), "invitation.use", Some(patient), "")?;
                 time_zone::save(db, patient, &self.time_zone, now)?;
                 patient_language::set(db, patient, self.language)?;
+                for (one, scopes) in &agreed {
+                    record_grants(db, patient, one, scopes, now)?;
+                }
                 let studies =
                     agreed.iter().filter(|(_, scopes)| !scopes.is_empty()).map(|(one, _)| one.study.id);
                 reminders::save(db, patient, self.reminders, studies, now)?;
-                for (one, scopes) in agreed {
-                    record_grants(db, patient, one, &scopes, now)?;
-                }
             }
             (InvitationState::Reopenable | InvitationState::Used, Some(used))
                 if now.since(used) < RESUBMIT_WINDOW && invitation.used_by == Some(self.browser) => {}

@@ -10,7 +10,7 @@ use crate::secrets::token::TokenHash;
 use crate::store::people::{consent::ConsentEntry, study_text::StudyText};
 
 /// The version of the frame.
-const VERSION: &str = "2026-11-30";
+const VERSION: &str = "2026-12-01";
 
 /// The text about one study's scopes: headings with their paragraphs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,9 +137,9 @@ mod tests {
         let hashes: Vec<(&str, String)> = Language::all().map(|one| (one.tag(), hash(one))).collect();
         let published = [
             ("en", "abce02b0de86a21da72581bca935610f22bad46c22d5271720e0cb1824c2a3cd"),
-            ("es", "2f7d5cdf5b34ff344e8ca0c3de7bd312e9c2c3a82297fcda761665f952ccf7d0"),
+            ("es", "2715d51579504f2d8b7b57ad157dc9989a786806c3ce476e39d65b2521cae256"),
         ];
         let published = published.map(|(tag, hash)| (tag, hash.to_owned()));
-        assert_eq!((VERSION, hashes), ("2026-11-30", published.to_vec()));
+        assert_eq!((VERSION, hashes), ("2026-12-01", published.to_vec()));
     }
 }

@@ -143,7 +143,7 @@ fn an_oauth_state_is_bound_to_its_browser_and_single_use() {
     assert!(rows[0] == 1 && rows[1] <= 2, "one state, and repeats are counted: {rows:?}");
     let stranger = scene.served.visitor();
     let stolen = stranger.get(&buttons["agree"]);
-    assert_eq!((stolen.status, stolen.heading()), (400, "This way back is closed"));
+    assert_eq!((stolen.status, stolen.heading()), (400, "This return link no longer works"));
     assert_eq!(scene.world.sim.connected("oura").len(), 0, "OW was not even asked");
     assert_eq!(scene.browser.get(&buttons["agree"]).status, 303);
     let replayed = scene.browser.get(&buttons["agree"]);
@@ -166,7 +166,7 @@ fn an_expired_oauth_state_is_reported() {
     scene.world.pass(FIVE_MINUTES * 4);
     let served = Served::on(&scene.world, port, &[]);
     let late = scene.browser.get(&buttons["agree"]);
-    assert_eq!((late.status, late.heading()), (400, "This way back is closed"));
+    assert_eq!((late.status, late.heading()), (400, "This return link no longer works"));
     served.stop("TERM");
 }
 

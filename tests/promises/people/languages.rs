@@ -156,7 +156,15 @@ fn every_page_of_a_patient_is_in_every_language() {
         reading.open(&visitor, back.location());
         reading.open(&other, &link);
         reading.look_at_words("data", &visitor.get("/clients/ow/data").body);
-        for done in ["granted", "changed", "time-zone", "disconnected", "disconnecting"] {
+        for done in [
+            "granted",
+            "changed",
+            "time-zone",
+            "disconnected",
+            "disconnecting",
+            "reminders-on",
+            "reminders-stopped",
+        ] {
             reading.open(&visitor, &format!("/clients/ow/manage?done={done}"));
         }
         let shown = reading.open(&visitor, "/clients/ow/manage").body;
@@ -289,7 +297,7 @@ fn a_consent_keeps_the_language_that_was_read_and_the_study_wrote() {
     let wording = between(&shown, "/consents/", "\"").unwrap();
     let kept = operator.get(&format!("/admin/patients/{patient}/consents/{wording}")).body;
     assert!(
-        kept.contains("language es") && kept.contains("late el corazón") && kept.contains("2026-11-30.2"),
+        kept.contains("language es") && kept.contains("late el corazón") && kept.contains("2026-12-01.2"),
         "{kept}"
     );
     // The language is the patient's from now on, and can be changed on every page.

@@ -1,7 +1,10 @@
 //! A link opens again in another browser until a device is connected, and then grants nothing. Patients get a new link
 //! to the address on file, and nobody learns who is known.
 
+use std::time::Duration;
+
 use crate::support::alert_receivers::MailServer;
+use crate::support::erasure::one;
 use crate::support::harness::*;
 use crate::support::jhe_patient;
 use crate::support::running_daemon::*;
@@ -108,7 +111,8 @@ fn a_patient_gets_a_new_link_by_mail_and_nobody_learns_who_is_known() {
     world.set("JHE_OW_ALERTS_SMTP_URL", &format!("smtp://127.0.0.1:{}", mail.port));
     world.set("JHE_OW_ALERTS_MAIL_FROM", "jhe-ow@example.org");
     world.set("JHE_OW_ALERTS_MAIL_TO", "operators@example.org");
-    let served = Served::start(&world);
+    let clock = world.clock_in_a_file();
+    let served = Served::with(&world, &[("JHE_OW_CLOCK", clock.as_str())]);
     let operator = served.operator(&world);
     let study = make_study(&operator, "Sleep");
     let fields =
@@ -132,13 +136,28 @@ fn a_patient_gets_a_new_link_by_mail_and_nobody_learns_who_is_known() {
         served.visitor().get(&format!("/ow/?code={code}")).heading(),
         "Would you like to share your data?"
     );
-    // At most three an hour go to one address.
-    for _ in 0..4 {
-        ask("zebulon@example.org");
+    world.pass(Duration::from_mins(2));
+    world.clock_in_a_file();
+    // The mail server's answer is shown, and the mail is tried again. At most three an hour go to one address.
+    let page = format!("/admin/patients/{}", one::<i64>(&world, "SELECT id FROM patients"));
+    mail.answer("Zebulon@example.org", "550 no such user here");
+    ask("zebulon@example.org");
+    let count =
+        |state: &str| one::<i64>(&world, &format!("SELECT count(*) FROM mails WHERE state = '{state}'"));
+    until("it is refused", || count("refused") == 1);
+    let shown = operator.get(&page).body;
+    for words in ["New link, which the patient asked for", "550 no such user here"] {
+        assert!(shown.contains(words), "{words} is not in {shown}");
     }
-    until("the others have come", || mail.letters().len() >= 3);
+    assert_eq!(served.visitor().get(&format!("/ow/?code={code}")).status, 200, "the older link still works");
+    mail.answer("Zebulon@example.org", "");
+    ask("zebulon@example.org");
+    until("another mail has gone out", || count("sent") == 2);
+    assert_eq!(mail.letters().len(), 2);
+    assert_eq!(served.visitor().get(&format!("/ow/?code={code}")).status, 403, "the older link has ended");
+    ask("zebulon@example.org");
     served.stop("TERM");
-    assert_eq!(mail.letters().len(), 3, "nobody fills a mailbox");
+    assert_eq!(one::<i64>(&world, "SELECT count(*) FROM mails"), 3, "nobody fills a mailbox");
 }
 
 #[test]
@@ -163,4 +182,35 @@ fn a_link_of_jhe_that_another_browser_uses_signs_the_first_one_out_and_grants_no
     scene.jhe.state().people.second = true;
     let manage = scene.browser.get("/clients/ow/manage").body;
     assert!(!manage.contains("/clients/ow/grant"), "{manage}");
+}
+
+#[test]
+fn a_new_link_for_a_patient_of_jhe_is_made_by_jhe_and_its_refusal_is_shown() {
+    let mail = MailServer::start();
+    let smtp = format!("smtp://127.0.0.1:{}", mail.port);
+    let variables = [
+        ("JHE_OW_SECRET_KEY", jhe_patient::SECRET),
+        ("JHE_OW_ALERTS_SMTP_URL", &smtp),
+        ("JHE_OW_ALERTS_MAIL_FROM", "jhe-ow@example.org"),
+    ];
+    let scene = jhe_patient::Scene::with(&variables);
+    assert_eq!(scene.agree().status, 303);
+    let address: String = one(&scene.world, "SELECT email FROM patients");
+    let ask = || {
+        let fields = [("email", address.as_str())];
+        scene.served.visitor().submit("/clients/ow/new-link", "/clients/ow/new-link", &fields)
+    };
+    assert_eq!(ask().status, 200);
+    let count = |what: &str| one::<i64>(&scene.world, &format!("SELECT count(*) FROM mails WHERE {what}"));
+    until("the mail is sent", || count("state = 'sent'") == 1);
+    let letter = mail.letters_to(&address).remove(0);
+    let link = letter.split_whitespace().find(|word| word.contains("/clients/ow/launch?code=")).unwrap();
+    assert_eq!(scene.served.visitor().get(link).heading(), "Your study invites you");
+    scene.jhe.state().people.invitation_url = None;
+    ask();
+    until("JHE makes none", || count("state = 'waiting' AND attempts = 1") == 1);
+    let operator = scene.served.operator(&scene.world);
+    let page = operator.get("/admin/patients/1").body;
+    assert!(page.contains("JHE has no client whose invitations open this daemon"), "{page}");
+    scene.served.stop("TERM");
 }

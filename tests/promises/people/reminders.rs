@@ -119,9 +119,58 @@ fn only_who_agreed_is_reminded_and_the_link_in_the_mail_stops_it() {
     watched.pass(DAY * 8);
     watched.ticks();
     assert_eq!(mail.letters().len(), 3, "none after that");
+    let operator = served.visitor();
+    operator.sign_in("operator", PASSWORD);
+    let history = operator.get("/admin/patients/1").body;
+    for words in [
+        "Agreed to reminders by mail of Sleep",
+        "Mail sent: reminder",
+        "Stopped the reminders by mail of Sleep",
+    ] {
+        assert!(history.contains(words), "{words} is not in {history}");
+    }
     let audit = watched.world.run(&["audit", "list", "--patient-id", "1"]).stdout;
     for action in ["reminders.agree", "mail.queue", "mail.sent", "reminders.stop"] {
         assert!(audit.contains(action), "{action} is not in {audit}");
     }
+    served.stop("TERM");
+}
+
+#[test]
+fn the_page_of_choices_shows_the_reminders_and_a_withdrawal_ends_them() {
+    let mail = MailServer::start();
+    let mut world = World::new();
+    for (name, value) in mail.variables() {
+        world.set(name, &value);
+    }
+    let served = Served::start(&world);
+    let operator = served.operator(&world);
+    let study = make_study(&operator, "Sleep");
+    let fields = [("name", "Ada"), ("tz", "UTC"), ("study", &study), ("email", "ada@people.example")];
+    assert_eq!(operator.submit("/admin/patients/new", "/admin/patients/new", &fields).status, 303);
+    let patient = one::<i64>(&world, "SELECT id FROM patients").to_string();
+    let (browser, choices) = (served.visitor(), "/clients/ow/manage");
+    assert_eq!(agree(&browser, &invite(&operator, &patient), &study).status, 303);
+    let agreed =
+        || one::<i64>(&world, "SELECT count(*) FROM enrolments WHERE reminders_agreed_at IS NOT NULL");
+    let press = |action: &str| browser.submit(choices, action, &[]);
+    assert!(browser.get(choices).body.contains("You get no reminders by e-mail."));
+    assert_eq!(agreed(), 0, "looking changes nothing");
+    for _ in 0..2 {
+        let on = press("/clients/ow/reminders");
+        assert!(
+            browser.get(on.location()).body.contains("You get an e-mail when nothing arrives"),
+            "{}",
+            on.body
+        );
+        assert_eq!(agreed(), 1);
+        let off = press("/clients/ow/reminders/stop");
+        assert!(browser.get(off.location()).body.contains("You get no more reminders"), "{}", off.body);
+        assert_eq!(agreed(), 0);
+    }
+    assert_eq!(press("/clients/ow/reminders").status, 303);
+    assert_eq!(browser.submit(choices, "/clients/ow/withdraw", &[("sure", "yes")]).status, 303);
+    assert_eq!(agreed(), 0, "a new consent needs a new tick");
+    assert!(!browser.get(choices).body.contains("/clients/ow/reminders"), "who shares nothing is not asked");
     served.stop("TERM");
 }

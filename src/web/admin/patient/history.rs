@@ -37,16 +37,16 @@ const ACTIONS: &[(&str, &str, Detail)] = &[
     ("invitation.issue", "Invited", Detail::None),
     ("invitation.links", "Invited", Detail::None),
     ("invitation.reopen", "Invitation opened in another browser", Detail::None),
-    ("mail.queue", "Mail queued:", Detail::Words),
-    ("mail.sent", "Mail sent:", Detail::Words),
-    ("mail.refused", "Refused by the mail server:", Detail::Words),
+    ("mail.queue", "Mail queued:", Detail::Mail),
+    ("mail.sent", "Mail sent:", Detail::Mail),
+    ("mail.refused", "Mail refused by the mail server:", Detail::Mail),
     ("invitation.use", "Invitation answered", Detail::None),
     ("invitation.revoke", "Invitation revoked", Detail::None),
     ("consent.confirm", "Consent confirmed after a restore", Detail::None),
     ("device.authorize", "Went to connect", Detail::Provider),
     ("device.disconnect", "Disconnected", Detail::Provider),
-    ("reminders.agree", "Agreed to reminders by mail", Detail::None),
-    ("reminders.stop", "Reminders stopped", Detail::None),
+    ("reminders.agree", "Agreed to reminders by mail of", Detail::Study),
+    ("reminders.stop", "Stopped the reminders by mail of", Detail::Study),
     ("poll", "Asked for a", Detail::Words),
     ("poll.result", "Result of the", Detail::Words),
     ("session.end", "Signed out in every browser", Detail::None),
@@ -64,6 +64,8 @@ enum Detail {
     /// `study 3 …` becomes the study's name.
     Study,
     Provider,
+    /// The kind of a mail, such as `reminder study 3`.
+    Mail,
     /// Fixed words that read well as they are.
     Words,
 }
@@ -143,6 +145,7 @@ fn describe(db: &Connection, entry: AuditEntry) -> Result<Option<HistoryEntry>, 
         Detail::None => String::new(),
         Detail::Words => entry.detail.clone(),
         Detail::Provider => data_source_name(&entry.detail).to_owned(),
+        Detail::Mail => entry.detail.split(' ').next().unwrap_or_default().replace('-', " "),
         Detail::Study => match entry.detail.split(' ').nth(1).and_then(|id| id.parse().ok()) {
             // A study that is gone has no name any more.
             Some(id) => study::find(db, id).map_or_else(|_| "a study".to_owned(), |study| study.terms.name),
@@ -161,7 +164,7 @@ fn describe(db: &Connection, entry: AuditEntry) -> Result<Option<HistoryEntry>, 
     };
     let tone = match *action {
         "patient.complete" | "study.complete" | "invitation.use" => "good",
-        "reminder.send" | "mail.refused" | "device.disconnect" | "patient.unlink" | "data.erase" => "warn",
+        "reminders.stop" | "mail.refused" | "device.disconnect" | "patient.unlink" | "data.erase" => "warn",
         _ => "idle",
     };
     let text = format!("{words} {more}").trim_end().to_owned();

@@ -5,8 +5,9 @@ use maud::{Markup, html};
 
 use crate::app::state::App;
 use crate::common::counted::counted;
+use crate::i18n::language::Language;
+use crate::i18n::texts::Texts;
 use crate::mail::reminders;
-use crate::mail::texts::{LANGUAGES, parse_language};
 use crate::model::account::Role;
 use crate::model::mail::{MailKind, MailState};
 use crate::model::patient::{PatientId, PatientRef};
@@ -14,7 +15,7 @@ use crate::model::study::{Study, StudyId};
 use crate::store::error::StoreError;
 use crate::store::people::mail::{self, PatientMail};
 use crate::store::people::patient::{self, Patient};
-use crate::store::people::{reminder, study};
+use crate::store::people::{patient_language, reminder, study};
 use crate::store::privacy::audit;
 use crate::web::access::{COORDINATED_PATIENT, VisiblePatient};
 use crate::web::admin::study::invite::list::render_mail_state;
@@ -35,7 +36,7 @@ pub(crate) fn routes() -> Vec<Route> {
 
 /// The mails of the patient page.
 pub(crate) struct PatientMails {
-    language: String,
+    language: Language,
     mails: Vec<PatientMail>,
     /// Studies whose reminders the patient agreed to and may get.
     remindable: Vec<StudyId>,
@@ -53,7 +54,7 @@ impl PatientMails {
                 remindable.push(study.id);
             }
         }
-        Ok(Self { language: patient::find_language(db, id)?, mails: mail::list(db, id, LISTED)?, remindable })
+        Ok(Self { language: patient_language::find(db, id)?, mails: mail::list(db, id, LISTED)?, remindable })
     }
 
     /// Renders the folded part for a coordinator.
@@ -95,8 +96,12 @@ impl PatientMails {
             &html! {
                 @if self.mails.is_empty() { p.empty { "No mail was sent from here." } } @else {
                     ul { @for one in &self.mails { li {
-                        @match one.kind { MailKind::Invitation => "Invitation", MailKind::Reminder => "Reminder" }
-                        " to “" (name(one.study)) "”, " (local(zone, one.queued)) ": "
+                        @match one.kind {
+                            MailKind::Invitation if one.is_new_link => "New link, which the patient asked for, ",
+                            MailKind::Invitation => { "Invitation to “" (name(one.study)) "”, " }
+                            MailKind::Reminder => { "Reminder of “" (name(one.study)) "”, " }
+                        }
+                        (local(zone, one.queued)) ": "
                         (render_mail_state(Some(one.state)))
                         @if let Some(error) = &one.last_error { " " span.fine { (error) } }
                         @if one.state == MailState::Waiting && one.attempts > 0 { " Next attempt " (local(zone, one.due)) "." }
@@ -116,8 +121,8 @@ impl PatientMails {
                     (form(&action("language"), token, &html! {
                         div.inline {
                             label for="language" { "Language of mails and pages" }
-                            select id="language" name="language" { @for &(code, name) in LANGUAGES {
-                                option value=(code) lang=(code) selected[code == self.language] { (name) }
+                            select id="language" name="language" { @for one in Language::all() {
+                                option value=(one) selected[one == self.language] { (Texts::ENGLISH.language_name(one)) }
                             } }
                             button.quiet type="submit" { "Save" }
                         }
@@ -163,10 +168,10 @@ async fn send(app: &App, request: &Request, visible: &VisiblePatient) -> Handler
 
 async fn set_language(app: &App, request: &Request, visible: &VisiblePatient) -> HandlerResult {
     let (id, actor, now) = (visible.id(), visible.staff().actor(), app.clock.now());
-    let language = parse_language(request.form().get("language"))
+    let language = Language::find(request.form().get("language"))
         .ok_or_else(|| Refusal::bad("There is no such language. Choose one of the list."))?;
     let write = move |db: &rusqlite::Connection| {
-        patient::set_language(db, id, language)?;
+        patient_language::set(db, id, language)?;
         audit::record(db, now, actor, "patient.change", Some(id), "language")
     };
     app.store.write(write).await?;

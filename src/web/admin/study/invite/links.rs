@@ -8,7 +8,7 @@ use crate::app::people_list::{self, InvitationLink};
 use crate::app::state::App;
 use crate::common::counted::counted;
 use crate::common::time::time_zone_or_utc;
-use crate::mail::texts::language_name;
+use crate::i18n::texts::Texts;
 use crate::model::audit_detail::AuditDetail;
 use crate::secrets::token::Token;
 use crate::store::privacy::audit;
@@ -95,7 +95,7 @@ pub(crate) async fn render(
             ul.people { @for one in links.iter().skip((page - 1) * PEOPLE).take(PEOPLE) { li {
                 (qr::render(&one.link, &format!("QR code of the link for {}", one.number)))
                 div {
-                    h2 { (one.number) " " span.fine { (one.name) ", " (language_name(&one.language)) } }
+                    h2 { (one.number) " " span.fine { (one.name) ", " (Texts::ENGLISH.language_name(one.language)) } }
                     input.id type="text" readonly value=(one.link) aria-label={ "Link for " (one.number) };
                 }
             } } }

@@ -9,11 +9,12 @@ use crate::app::people_list::{self, CheckedLine, Invited, MAX_BYTES, MAX_LINES};
 use crate::app::state::App;
 use crate::common::counted::counted;
 use crate::common::time::{Timestamp, time_zone_or_utc};
+use crate::i18n::language::Language;
 use crate::i18n::texts::Texts;
-use crate::mail::texts::{LANGUAGES, language_name, parse_language};
 use crate::model::mail::{MailKind, MailState};
 use crate::secrets::token::Token;
 use crate::store::people::mail::{self, InvitedParticipant};
+use crate::store::people::study_text;
 use crate::web::access::{COORDINATED_STUDY, VisibleStudy};
 use crate::web::admin::patient::invitations_of;
 use crate::web::admin::staff::{PAGE, record_view, split_page};
@@ -38,7 +39,9 @@ pub(crate) fn routes() -> Vec<Route> {
 
 async fn show(app: &App, _: &Request, visible: &VisibleStudy) -> HandlerResult {
     require_local(visible)?;
-    let list = ListForm { text: String::new(), language: LANGUAGES[0].0 };
+    let id = visible.study().id;
+    let language = app.store.read(move |db| study_text::find_own_language(db, id)).await?;
+    let list = ListForm { text: String::new(), language };
     list.render(app, visible, &FormErrors::default()).await
 }
 
@@ -46,7 +49,7 @@ async fn show(app: &App, _: &Request, visible: &VisibleStudy) -> HandlerResult {
 struct ListForm {
     text: String,
     /// Of lines without one.
-    language: &'static str,
+    language: Language,
 }
 
 impl ListForm {
@@ -55,7 +58,7 @@ impl ListForm {
         let fields = request.form();
         let file = fields.secret("file");
         let text = if file.trim().is_empty() { fields.secret("people") } else { file };
-        let language = parse_language(fields.get("language")).unwrap_or(LANGUAGES[0].0);
+        let language = Language::find_or_english(fields.get("language"));
         Self { text: text.to_owned(), language }
     }
 
@@ -103,12 +106,12 @@ impl ListForm {
     }
 }
 
-fn render_language(chosen: &str) -> Markup {
+fn render_language(chosen: Language) -> Markup {
     FormErrors::default().select(
         "language",
         "Language, if none is given",
         "",
-        &html! { @for &(code, name) in LANGUAGES { option value=(code) lang=(code) selected[code == chosen] { (name) } } },
+        &html! { @for one in Language::all() { option value=(one) selected[one == chosen] { (Texts::ENGLISH.language_name(one)) } } },
     )
 }
 
@@ -274,7 +277,7 @@ fn render_lines(checked: &[CheckedLine]) -> Markup {
                     td data-label="E-mail" { (email) }
                     td data-label="Time zone" { @if zone.is_empty() { span.idle { "the study’s" } } @else { (zone) } }
                     td data-label="Language" {
-                        (line.person.as_ref().map_or(language.as_str(), |person| language_name(person.language)))
+                        (line.person.as_ref().map_or_else(|| language.clone(), |person| Texts::ENGLISH.language_name(person.language)))
                     }
                     td data-label="Check" {
                         @if line.person.is_none() { (badge("bad", "not ready")) } @else { (badge("good", "ready")) }

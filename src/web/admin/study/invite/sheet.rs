@@ -5,7 +5,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use crate::app::people_list::InvitationLink;
 use crate::common::time::time_zone_or_utc;
-use crate::mail::texts::{format_day, language_name};
+use crate::i18n::texts::Texts;
 use crate::model::study::Terms;
 use crate::web::qr;
 
@@ -29,8 +29,8 @@ pub(crate) fn render(terms: &Terms, links: &[InvitationLink], head: &Markup) -> 
                         (qr::render(&one.link, &format!("QR code of the link for {}", one.number)))
                         div {
                             h2 { (one.number) }
-                            p lang=(one.language) { (language_name(&one.language)) }
-                            p lang=(one.language) { "→ " (format_day(one.expires, &zone, &one.language)) }
+                            p lang=(one.language) { (Texts::of(one.language).own_name()) }
+                            p lang=(one.language) { "→ " (Texts::of(one.language).date(&zone, one.expires)) }
                         }
                     } } }
                 }
