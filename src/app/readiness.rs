@@ -15,7 +15,7 @@ pub(crate) fn is_overdue(age: Duration, interval: Duration) -> bool {
 
 #[derive(Debug, Default)]
 pub(crate) struct Readiness {
-    /// Why the daemon is not ready; empty if it is.
+    /// Reasons that the daemon is not ready; empty if it is.
     pub(crate) reasons: Vec<String>,
     /// Writes and the tick wait until the file is rewritten after an erasure, and go on then.
     pub(crate) waits_for_vacuum: bool,

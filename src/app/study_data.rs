@@ -86,7 +86,7 @@ pub(crate) fn temporary_directory(parent: &Path) -> Result<TempDir, Failure> {
 pub(crate) fn remove_unfinished(directory: &Path) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with(TEMPORARY_PREFIX) {
-            // What cannot be removed is tried again at the next start.
+            // The next start retries a removal that fails.
             let _ = fs::remove_dir_all(entry.path());
         }
     }

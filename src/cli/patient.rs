@@ -97,7 +97,7 @@ pub(crate) struct AddArguments {
     /// A scope that the patient has consented to, such as omh:heart-rate:2.0
     #[arg(long, value_name = "CODE", requires = "reason")]
     consent: Vec<String>,
-    /// How the patient consented: you answer for the patient, and the audit keeps that and the reason
+    /// The way in which the patient consented: you answer for the patient, and the audit keeps that and the reason
     #[arg(long, value_enum, requires = "consent")]
     reason: Option<GrantReason>,
     /// Enrol the patient in this study, by number or name

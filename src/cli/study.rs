@@ -71,7 +71,7 @@ pub(crate) struct EditArguments {
     terms: TermsArguments,
 }
 
-/// What patients read before they agree, and what is asked for.
+/// The texts that patients read before they agree, and the data that the study asks for.
 #[derive(Debug, Args)]
 struct TermsArguments {
     /// The institution that asks
@@ -92,7 +92,7 @@ struct TermsArguments {
     /// A data source that patients can connect, such as Oura [default: all]
     #[arg(long, value_name = "NAME")]
     source: Vec<String>,
-    /// Where the participants live: a name such as Europe/Berlin, or an offset such as +02:00
+    /// The time zone of the participants: a name such as Europe/Berlin, or an offset such as +02:00
     #[arg(long, value_name = "ZONE", value_parser = normalize_time_zone, allow_hyphen_values = true)]
     tz: Option<String>,
     /// Collect from this day on, on the participant's calendar

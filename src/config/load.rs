@@ -54,7 +54,7 @@ pub struct Config {
     pub backup_roots: Vec<PathBuf>,
     /// The name of the institution, for page titles and headers.
     pub institution: Option<String>,
-    /// Where to report a weakness: an address such as `mailto:security@example.org`.
+    /// Address for reports of weaknesses, such as `mailto:security@example.org`.
     pub security_contact: Option<String>,
     pub ow_api_url: Option<BaseUrl>,
     pub ow_api_key: Option<SecretString>,

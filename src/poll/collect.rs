@@ -20,7 +20,7 @@ use crate::store::samples::{commit::StreamSamples, rejected::Rejected};
 /// Samples per commit: enough that the disk sync costs little, few enough to keep memory small.
 pub const BATCH: usize = 1000;
 
-/// How far ahead of the clock a sample may be dated: the clock of a device, or a local time without an offset.
+/// Tolerance for samples dated ahead of the clock: a device's clock is wrong, or a local time has no offset.
 const AHEAD: Duration = Duration::from_hours(24);
 /// Different faults of samples that are listed per window.
 const MAX_REPORTED: usize = 20;

@@ -24,7 +24,7 @@ pub struct Preview {
     pub zone: TimeZone,
     /// The OW user id, which is part of each identifier. May be empty.
     pub subject: String,
-    /// When OW stored the payload: the time of weight and height in raw mode.
+    /// The time at which OW stored the payload, which dates weight and height in raw mode.
     pub stored: Option<Timestamp>,
     /// Records dated more than a day later are rejected.
     pub now: Timestamp,

@@ -77,7 +77,7 @@ async fn check_form(
 /// Compares the `Origin` header, which every current browser sends with a form, with the public address, or with the
 /// host that the browser named where none is configured. Without the header the token decides.
 fn is_same_origin(app: &App, request: &Request) -> bool {
-    // What the browser itself says (Fetch Metadata), also where another program has removed `Origin`.
+    // Fetch Metadata comes from the browser itself and remains where another program has removed `Origin`.
     if request.header(HeaderName::from_static("sec-fetch-site")) == Some("cross-site") {
         return false;
     }

@@ -41,7 +41,7 @@ pub struct PatientPlan {
     pub connections_checked: Option<Timestamp>,
     /// Samples that OW had and the store lacked at the last comparison.
     pub missing: i64,
-    /// How far back the patient's consents reach, if that was recorded.
+    /// The start of the period that the patient's consents cover, if recorded.
     pub first_read: Option<Timestamp>,
     /// The active grants that the plan rests on.
     pub grants: Vec<i64>,

@@ -10,7 +10,7 @@ use crate::store::error::StoreResult;
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// When a study reminds a silent patient, in days.
+/// The days of silence after which a study reminds a patient, and the days between reminders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReminderRule {
     pub after: u32,

@@ -9,7 +9,7 @@ use crate::support::fake_jhe::*;
 use crate::support::harness::*;
 
 const MINUTE: Duration = Duration::from_mins(1);
-/// For how long a correction waits.
+/// The time for which a value must be unchanged before its correction is sent.
 const STILL: Duration = Duration::from_hours(6);
 const NEARLY_STILL: Duration = Duration::from_mins(6 * 60 - 1);
 const NEARLY_TWO_DAYS: Duration = Duration::from_mins(48 * 60 - 1);
@@ -26,13 +26,13 @@ fn delivered(scene: &mut Scene, value: f64) -> (String, Timestamp, String) {
     (user, at, patient)
 }
 
-/// OW shows another value, and a tick keeps it.
+/// Changes the value at OW and polls.
 fn change(scene: &mut Scene, user: &str, at: Timestamp, value: f64) {
     scene.world.sim.put(user, at, value);
     assert_eq!(scene.world.poll().code, 0);
 }
 
-/// The values that JHE was given, the newest last.
+/// Returns the values that JHE received, newest last.
 fn values(scene: &Scene) -> Vec<f64> {
     scene.jhe.state().kept.iter().map(Kept::value).collect()
 }
@@ -123,7 +123,7 @@ fn an_ambiguous_delivery_is_resolved_before_its_correction_is_sent() {
     scene.jhe.state().faults.extend([Fault::Lost]);
     scene.export();
     change(&mut scene, &user, at, 61.0);
-    // JHE has the first one, as a look-up tells; that no answer came must not let the second one outrun it.
+    // JHE has the first value, as a look-up shows; the lost answer must not let the second value overtake it.
     scene.jhe.state().faults.extend([Fault::Status(502), Fault::Status(502)]);
     assert_eq!(values_after(&mut scene, STILL), [60.0]);
     assert_eq!(values_after(&mut scene, HOUR), [60.0]);
@@ -183,7 +183,7 @@ fn export_all_neither_hastens_nor_hides_a_correction() {
     change(&mut scene, &user, at, 61.0);
     assert!(all(&scene).contains("Queued 0"), "it waits already");
     assert_eq!(values_after(&mut scene, STILL), [60.0, 61.0]);
-    // Queued once more while JHE is away, and replaced before it went: what JHE has got is 61 nevertheless.
+    // Queued again while JHE is away and replaced before delivery: JHE still has 61.
     scene.jhe.state().faults.extend([Fault::Busy("60")]);
     assert!(all(&scene).contains("Queued 1"));
     change(&mut scene, &user, at, 60.0);

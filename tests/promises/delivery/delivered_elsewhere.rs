@@ -54,7 +54,7 @@ fn an_observation_of_another_client_is_not_sent_again() {
     assert!(scene.export().stdout.contains("Delivered 0"));
     let all = scene.world.run(&["export", "--all"]);
     assert!(all.stdout.contains("Queued 0"), "{all:?}");
-    // What comes after the other client was switched off, goes as always, and is known to be ours from then on.
+    // Later samples are delivered as usual and are recorded as ours.
     scene.world.sim.put(&user, scene.world.now.minus(FIVE_MINUTES.mul_f64(0.5)), 71.0);
     assert_eq!(scene.world.created(), 1);
     assert!(scene.export().stdout.contains("Delivered 1 "));
@@ -67,7 +67,7 @@ fn an_observation_of_another_client_is_not_sent_again() {
 fn an_observation_that_ow_shows_later_is_not_sent_again() {
     let mut scene = Scene::new();
     let (_, patient, left) = delivered_by_another_poller(&scene, 5);
-    // Nothing of it is here yet.
+    // The store has none of these observations yet.
     assert!(adopt(&scene, &[]).stdout.contains("no longer to be sent 0"));
     assert_eq!(scene.world.created(), 60);
     assert!(scene.export().stdout.contains("Delivered 0"));

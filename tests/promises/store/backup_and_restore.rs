@@ -37,7 +37,7 @@ fn after_a_restore_everything_comes_back_and_nothing_arrives_twice() {
     scene.world.created();
     let file = backup(&scene.world, "before.sqlite3");
     assert_eq!(one::<i64>(&file, "SELECT count(*) FROM observations"), 72);
-    // Life goes on, JHE gets what waited and more, and then the disk is gone.
+    // More samples arrive and are delivered; then the disk is lost.
     scene.world.pass(HOUR * 3);
     scene.fill(&user, 3);
     scene.world.created();
@@ -278,7 +278,7 @@ fn the_daemon_makes_and_rotates_backups_and_reports_failures() {
     kept.sort();
     assert_eq!(kept, ["jhe-ow-20261122T120000Z.sqlite3", "jhe-ow-20261123T120000Z.sqlite3"]);
     assert!(restore(&world, &directory.join(&kept[1]), &["--force"]).code == 0);
-    // What is below a file can be written by nobody.
+    // Nobody, not even root, can create a path below a regular file.
     let file = world.directory.path().join("file");
     std::fs::write(&file, "").unwrap();
     world.setting("backup.directory", file.join("below").to_str().unwrap());
@@ -302,7 +302,7 @@ fn a_backup_to_standard_output_is_whole_or_nothing() {
     assert_eq!(one::<String>(&file, "PRAGMA integrity_check"), "ok");
     let is_tidy = || !names(&world.data_dir()).iter().any(|name| name.contains("unfinished"));
     assert!(is_tidy());
-    // A reader that goes away has no backup, and is told so by the exit code.
+    // If the reader closes the pipe, the exit code reports the incomplete backup.
     let ran = world.shell("set -o pipefail; jhe-ow backup - | head --bytes 1000 > cut").output().unwrap();
     assert_eq!(ran.status.code(), Some(1), "{ran:?}");
     assert!(String::from_utf8_lossy(&ran.stderr).contains("is incomplete"), "{ran:?}");

@@ -76,14 +76,14 @@ fn a_database_that_is_newer_than_the_program_is_refused() {
 #[test]
 fn a_directory_that_cannot_be_written_is_reported() {
     let mut world = World::bare();
-    // What is below a file can be written by nobody, whoever runs this.
+    // Nobody, not even root, can create a path below a regular file.
     let file = world.directory.path().join("file");
     std::fs::write(&file, "").unwrap();
     world.set("JHE_OW_CONFIG", "");
     let ran = world.run(&["seed", "--data-dir", file.join("below").to_str().unwrap()]);
     assert_eq!(ran.code, 1);
     assert!(ran.stderr.contains("cannot be made") && ran.stderr.contains("--data-dir"), "{ran:?}");
-    // As systemd leaves it, for whoever may not look where it leads.
+    // systemd leaves such a dangling link for users who may not follow it.
     let link = world.directory.path().join("link");
     std::os::unix::fs::symlink(world.directory.path().join("gone"), &link).unwrap();
     let ran = world.run(&["seed", "--data-dir", link.to_str().unwrap()]);

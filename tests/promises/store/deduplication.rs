@@ -57,7 +57,7 @@ fn a_renamed_device_does_not_duplicate_its_samples() {
     assert_eq!(world.created(), 60);
     world.sim.rename_device(&user, None, Some("Ring 4"));
     assert_eq!(world.created(), 0);
-    // What comes under the new name is new, and a correction of an old sample is a revision of it.
+    // A sample under the new name is new; a correction of an old sample is a revision of it.
     let corrected = world.sim.heart_rates(&user)[0].0;
     world.sim.put_row(&user, Row::heart_rate(corrected, 99.0).with_device("Ring 4"));
     world.sim.put_row(&user, Row::heart_rate(world.now, 70.0).with_device("Ring 4"));
