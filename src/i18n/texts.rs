@@ -257,8 +257,8 @@ mod tests {
         let mut sources = String::new();
         read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut sources);
         // The code composes these keys.
-        let is_composed =
-            |key: &String| ["data-", "language-", "month-"].iter().any(|begin| key.starts_with(begin));
+        let composed = ["data-", "language-", "month-", "period-", "series-", "unit-", "weekday-"];
+        let is_composed = |key: &String| composed.iter().any(|begin| key.starts_with(begin));
         let unused: Vec<_> = list_keys(LANGUAGES[0].1)
             .into_keys()
             .filter(|key| !is_composed(key) && !sources.contains(&format!("\"{key}\"")))
