@@ -4,18 +4,22 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use maud::{PreEscaped, html};
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use crate::app::{session::Session, sign_in_link};
+use crate::app::{people_list, session::Session, sign_in_link};
 use crate::common::{failure::Failure, stdout::print_line};
 use crate::config::base_url::BaseUrl;
 use crate::daemon::run::{Daemon, listen};
 use crate::daemon::signals;
-use crate::demo::patients;
+use crate::demo::patients::{self, SimulatedDevices};
 use crate::simulator::simulated_ow::SimulatedOw;
 use crate::store::engine::{data_directory::FILE_NAME, setting, store::Store};
+use crate::store::people::study;
 use crate::store::samples::code;
+use crate::web::admin::study::invite::sheet;
+use crate::web::start_page::STYLE;
 
 /// The interval between ticks, short enough to watch.
 const POLL_INTERVAL: &str = "5s";
@@ -24,6 +28,8 @@ const RING_SYNC_INTERVAL: Duration = Duration::from_secs(3);
 
 /// The file that marks a data directory as one of a demonstration.
 const MARKER_FILE: &str = "demonstration";
+/// The sheet with the open invitation.
+const INVITATION_FILE: &str = "invitation.html";
 
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -60,12 +66,9 @@ pub(crate) async fn run(mut session: Session, arguments: Arguments) -> Result<u8
     let server = daemon.start_server(listener)?;
     // The provider redirects browsers to the daemon, as in an installation where OW is not public.
     sim.set_api_base(&session.config.public_base());
-    announce(
-        &session,
-        &sim,
-        arguments.patients,
-        sign_in_link::first_operator_url(&daemon.app).await?.as_deref(),
-    )?;
+    let sign_in = sign_in_link::first_operator_url(&daemon.app).await?;
+    let invitation = write_invitation(&session, &daemon.app.store, &devices).await?;
+    announce(&session, &sim, arguments.patients, sign_in.as_deref(), invitation.as_deref())?;
     let mut leaving = devices.leaving();
     let ticker = async {
         let mut next = Instant::now();
@@ -110,8 +113,11 @@ fn refuse_real_store(directory: &Path) -> Result<(), Failure> {
 
 /// Marks a directory, so that a later demonstration can use it again.
 fn write_marker(directory: &Path) -> Result<(), Failure> {
-    let path = directory.join(MARKER_FILE);
-    std::fs::write(&path, "The patients in this directory are simulated.\n").map_err(|error| {
+    write_file(&directory.join(MARKER_FILE), "The patients in this directory are simulated.\n")
+}
+
+fn write_file(path: &Path, content: &str) -> Result<(), Failure> {
+    std::fs::write(path, content).map_err(|error| {
         Failure::failed(
             format!("{} cannot be written: {error}", path.display()),
             "give this user the right to write there",
@@ -127,6 +133,24 @@ async fn prepare_store(store: &Store) -> Result<(), Failure> {
         setting::set(db, "ow.poll_interval", POLL_INTERVAL)
     };
     Ok(store.write(write).await?)
+}
+
+/// Writes the sheet of the open invitation, with its QR code, and returns the link.
+async fn write_invitation(
+    session: &Session,
+    store: &Store,
+    devices: &SimulatedDevices,
+) -> Result<Option<String>, Failure> {
+    let (study, batch, now) = (devices.study, devices.batch.clone(), session.clock.now());
+    let base = session.config.public_base();
+    let read = move |db: &_| {
+        Ok((study::find(db, study)?.terms, people_list::list_links(db, study, &batch, &base, now)?))
+    };
+    let (terms, links) = store.read(read).await?;
+    let style = html! { style { (PreEscaped(STYLE)) } };
+    let sheet = sheet::render(&terms, &links, &style).into_string();
+    write_file(&store.directory().join(INVITATION_FILE), &sheet)?;
+    Ok(links.into_iter().next().map(|one| one.link))
 }
 
 /// Listens on the configured port, or on a free one if it is taken and no flag asks for it.
@@ -147,6 +171,7 @@ fn announce(
     sim: &SimulatedOw,
     patients: u32,
     sign_in: Option<&str>,
+    invitation: Option<&str>,
 ) -> Result<(), Failure> {
     let (address, directory) = (session.config.bind, session.config.data_dir.display());
     print_line(format_args!(
@@ -166,10 +191,14 @@ fn announce(
         }
         None => print_line(format_args!("Open http://{address}/admin in a browser, and sign in as before."))?,
     }
-    print_line(
-        "The study “Sleep and Heart” has 30 days of data. Invite somebody, and open the link in a private window. Ctrl-C \
-         ends it.",
-    )?;
+    print_line("The study “Sleep and Heart” has 30 days of data. Ctrl-C ends it.")?;
+    if let Some(link) = invitation {
+        print_line("To see what a patient sees, open this invitation in a private window:")?;
+        print_line("")?;
+        print_line(format_args!("    {link}"))?;
+        print_line("")?;
+        print_line(format_args!("Its QR code: file://{directory}/{INVITATION_FILE}"))?;
+    }
     print_line("")?;
     // The full path: with `cargo run` the program is below target/, where no shell looks for it.
     let program =

@@ -8,7 +8,7 @@ use crate::model::account::{Actor, Role, VisibleTo};
 use crate::model::catalog::series;
 use crate::model::patient::{OwUser, PatientId, PatientRef};
 use crate::model::study::{StudyId, Terms};
-use crate::secrets::token::{Token, TokenHash};
+use crate::secrets::token::Token;
 use crate::simulator::vitals::compute_vitals;
 use crate::simulator::{fault::Fault, ring::heart_rate_at, samples_table::Row, simulated_ow::SimulatedOw};
 use crate::store::people::consent::{self, GrantBasis, WithdrawFrom};
@@ -94,6 +94,9 @@ pub(crate) struct SimulatedDevices {
     /// Those who withdraw once their data are read.
     leaving: Vec<PatientId>,
     round: u32,
+    pub(crate) study: StudyId,
+    /// The token from which the open invitations are derived.
+    pub(crate) batch: Token,
 }
 
 /// Adds a study and its participants here and at OW, with data from before the demonstration. A store that a
@@ -106,13 +109,13 @@ pub(crate) async fn enroll(
 ) -> Result<SimulatedDevices, Failure> {
     let began = now.minus(HISTORY);
     let study = store.write(move |db| insert_study(db, began)).await?;
-    let (mut patients, mut leaving) = (Vec::new(), Vec::new());
+    let (mut patients, mut leaving, batch) = (Vec::new(), Vec::new(), Token::generate()?);
     for (number, (behaviour, name)) in (1..=count).zip(BEHAVIOURS.into_iter().cycle()) {
         let user = sim.add_user();
         let link =
             user.parse::<OwUser>().map_err(|error| Failure::failed(error, "report it with this text"))?;
-        let invitation = Token::generate()?.hash();
-        let write = move |db: &_| insert(db, name.to_owned(), &link, (study, behaviour), invitation, now);
+        let token = batch.clone();
+        let write = move |db: &_| insert(db, name.to_owned(), &link, (study, behaviour), &token, now);
         let id = store.write(write).await?;
         if behaviour == Behaviour::Withdrawn {
             leaving.push(id);
@@ -121,7 +124,7 @@ pub(crate) async fn enroll(
             patients.push(SimulatedPatient::begin(user, u64::from(number), behaviour, sim, now));
         }
     }
-    Ok(SimulatedDevices { patients, leaving, round: 0 })
+    Ok(SimulatedDevices { patients, leaving, round: 0, study, batch })
 }
 
 fn insert_study(db: &rusqlite::Connection, began: Timestamp) -> Result<StudyId, StoreError> {
@@ -149,14 +152,15 @@ fn insert(
     name: String,
     link: &OwUser,
     (study, behaviour): (StudyId, Behaviour),
-    invitation: TokenHash,
+    batch: &Token,
     now: Timestamp,
 ) -> Result<PatientId, StoreError> {
     let began = now.minus(HISTORY);
     let id = patient::insert(db, &NewPatient { name, email: None, time_zone: None }, began)?;
     study::enrol(db, study, id, began)?;
     if behaviour == Behaviour::Invited {
-        return invite::invite(db, invitation, id, Some(study), Actor::Daemon, now).map(|_| id);
+        return invite::invite(db, batch.for_patient(id).hash(), id, Some(study), Actor::Daemon, now)
+            .map(|_| id);
     }
     let patient = patient::find(db, PatientRef::Own(id))?;
     patient::link(db, &patient, link, Relink::Unspecified, began)?;

@@ -18,7 +18,7 @@ use crate::store::people::{participant, study, visibility};
 use crate::store::privacy::restored as restored_store;
 use crate::store::{engine::setting, error::StoreError};
 use crate::web::access::{STAFF, Staff};
-use crate::web::admin::patient::invitations_of;
+use crate::web::admin::patient::access::invitations_of;
 use crate::web::admin::staff::{no_patients_text, record_view, render_staff_page};
 use crate::web::admin::study::participants::render_state;
 use crate::web::icon::{Icon, coloured, icon};

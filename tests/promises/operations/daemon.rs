@@ -97,7 +97,7 @@ fn samples_that_ow_counts_and_the_store_lacks_are_on_the_page() {
 #[test]
 fn a_long_list_of_patients_is_shown_page_by_page() {
     let world = World::new();
-    for _ in 0..101 {
+    for _ in 0..51 {
         world.run(&["patient", "add", "--name", "A"]);
     }
     let served = Served::start(&world);
@@ -105,10 +105,10 @@ fn a_long_list_of_patients_is_shown_page_by_page() {
     {
         let path = "/admin/patients";
         let first = operator.get(path).body;
-        let last = "/admin/patients/101\"";
-        assert!(first.contains("/admin/patients/100\"") && !first.contains(last), "a hundred to a page");
-        assert!(first.contains(&format!("{path}?after=100")), "{first}");
-        let second = operator.get(&format!("{path}?after=100")).body;
+        let last = "/admin/patients/51\"";
+        assert!(first.contains("/admin/patients/50\"") && !first.contains(last), "50 to a page");
+        assert!(first.contains(&format!("{path}?after=50")), "{first}");
+        let second = operator.get(&format!("{path}?after=50")).body;
         assert!(second.contains(last) && !second.contains("?after="), "{second}");
     }
     served.stop("TERM");
@@ -308,32 +308,23 @@ fn the_demonstration_refuses_a_store_with_real_patients() {
 #[test]
 fn the_demonstration_needs_nothing_and_finds_a_port() {
     let world = World::bare();
-    let mut command = world.command(&["demo"]);
-    command.env_remove("JHE_OW_CLOCK").env_remove("OW_API_URL").env_remove("OW_API_KEY");
-    command.env_remove("JHE_OW_DATA_DIR");
-    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null());
-    let mut child = command.spawn().unwrap();
-    let stdout = child.stdout.take().unwrap();
-    let running = Running::new(child);
-    let link = {
-        use std::io::BufRead;
-        let mut lines = std::io::BufReader::new(stdout).lines().map(Result::unwrap);
-        let link = lines.find(|line| line.contains("/admin/sign-in?token=")).unwrap().trim().to_owned();
-        let typed = lines.find(|line| line.contains(" observations --data-dir ")).unwrap();
-        let program = typed.trim().split(' ').next().unwrap();
-        assert_eq!(program, env!("CARGO_BIN_EXE_jhe-ow"), "a shell finds it: {typed}");
-        link
-    };
-    let operator = Visitor::new(link.split("/admin").next().unwrap());
-    assert_eq!(operator.submit(&link, "/admin/sign-in", &[]).status, 303);
+    let demo = Demonstration::start(&world);
+    let program = demo.list.split(' ').next().unwrap();
+    assert_eq!(program, env!("CARGO_BIN_EXE_jhe-ow"), "a shell finds it: {}", demo.list);
+    let sheet = std::fs::read_to_string(demo.sheet.strip_prefix("file://").unwrap()).unwrap();
+    assert!(sheet.contains("P009") && sheet.contains("<svg"), "{sheet}");
+    let invited = Visitor::new(demo.base()).get(&demo.invitation).body;
+    assert!(invited.contains("Lakemoor Sleep Lab"), "{invited}");
+    let operator = Visitor::new(demo.base());
+    assert_eq!(operator.submit(&demo.sign_in, "/admin/sign-in", &[]).status, 303);
     let password = [("password", PASSWORD), ("again", PASSWORD)];
     assert_eq!(operator.submit("/admin/password", "/admin/password", &password).status, 303);
     until("samples arrive", || {
         let page = operator.get("/admin/patients").body;
         page.contains("simulated") && page.contains("samples in the last hour")
     });
-    running.signal("INT");
-    assert_eq!(running.wait().code, 0);
+    demo.running.signal("INT");
+    assert_eq!(demo.running.wait().code, 0);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod admin_pages;
 mod browser_checks;
 mod charts;
+mod demonstration;
 mod end_to_end;
 mod jhe_browser_checks;
 mod study_pages;

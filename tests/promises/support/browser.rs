@@ -167,6 +167,11 @@ impl Browser {
             .unwrap()
     }
 
+    /// Writes a picture of the part of the page that the window shows, as PNG.
+    pub fn draw(&self, file: &Path) {
+        std::fs::write(file, wait_for(self.client().screenshot()).unwrap()).unwrap();
+    }
+
     /// Asks axe-core; whatever it finds fails the test.
     pub fn is_accessible(&self, page: &str) {
         let axe = std::fs::read_to_string(axe()).unwrap();

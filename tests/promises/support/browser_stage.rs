@@ -13,6 +13,8 @@ pub struct Stage {
     pub world: World,
     pub served: Served,
     pub base: String,
+    /// Further flags of the browsers.
+    pub flags: &'static [&'static str],
 }
 
 impl Stage {
@@ -23,11 +25,11 @@ impl Stage {
         world.sim.set_api_base(&base);
         set_password(&world, "operator", PASSWORD);
         let served = Served::with(&world, &[("JHE_OW_CLOCK", ""), ("JHE_OW_SECRET_KEY", SEAL)]);
-        Self { world, served, base }
+        Self { world, served, base, flags: &[] }
     }
 
     pub fn browser(&self) -> Browser {
-        Browser::open(self.served.port)
+        Browser::with(self.served.port, self.flags)
     }
 
     /// A browser in which the operator is signed in.

@@ -1,7 +1,7 @@
 //! A running daemon, and visitors without a browser.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
+use std::io::{BufRead as _, Write as _};
 use std::process::Stdio;
 use std::sync::{LazyLock, Mutex};
 
@@ -76,6 +76,41 @@ impl Served {
     pub fn stop(self, signal: &str) -> Ran {
         self.running.signal(signal);
         self.running.wait()
+    }
+}
+
+/// A running demonstration, with the links that it prints.
+pub struct Demonstration {
+    pub running: Running,
+    pub sign_in: String,
+    /// The link for the patient with an open invitation.
+    pub invitation: String,
+    /// The address of the sheet with its QR code.
+    pub sheet: String,
+    /// The command that lists the observations.
+    pub list: String,
+}
+
+impl Demonstration {
+    pub fn start(world: &World) -> Self {
+        let mut command = world.command(&["demo"]);
+        command.env_remove("JHE_OW_CLOCK").env_remove("OW_API_URL").env_remove("OW_API_KEY");
+        command.env_remove("JHE_OW_DATA_DIR");
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let running = Running::new(child);
+        let mut lines = std::io::BufReader::new(stdout).lines().map(Result::unwrap);
+        let mut find = |part: &str| lines.find(|line| line.contains(part)).unwrap().trim().to_owned();
+        let sign_in = find("/admin/sign-in?token=");
+        let invitation = find("/ow/?code=");
+        let sheet = find("file://").split_once(": ").unwrap().1.to_owned();
+        Self { running, sign_in, invitation, sheet, list: find(" observations --data-dir ") }
+    }
+
+    /// The beginning of each address of its pages.
+    pub fn base(&self) -> &str {
+        self.sign_in.split("/admin").next().unwrap()
     }
 }
 

@@ -44,6 +44,11 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
+/// Returns the address of the part of a patient's page that makes and mails invitations.
+pub(crate) fn invitations_of(id: PatientId) -> String {
+    format!("/admin/patients/{id}?open=invitations#invitations")
+}
+
 /// Renders the folded parts for a coordinator; `open` is the id of the one to show.
 pub(crate) fn render_folds(patient: &VisiblePatient, view: &PatientView, open: &str) -> Markup {
     let (staff, id) = (patient.staff(), patient.id());

@@ -19,7 +19,7 @@ use crate::store::operations::silence;
 use crate::store::people::participant;
 use crate::store::{engine::setting, error::StoreError, samples::data_hours};
 use crate::web::access::{VISIBLE_STUDY, VisibleStudy};
-use crate::web::admin::patient::invitations_of;
+use crate::web::admin::patient::access::invitations_of;
 use crate::web::admin::staff::record_study_view;
 use crate::web::admin::study::frame::render_study_page;
 use crate::web::icon::{Icon, state};

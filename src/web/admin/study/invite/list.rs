@@ -16,7 +16,7 @@ use crate::secrets::token::Token;
 use crate::store::people::mail::{self, InvitedParticipant};
 use crate::store::people::study_text;
 use crate::web::access::{COORDINATED_STUDY, VisibleStudy};
-use crate::web::admin::patient::invitations_of;
+use crate::web::admin::patient::access::invitations_of;
 use crate::web::admin::staff::{PAGE, record_view, split_page};
 use crate::web::admin::study::frame::render_study_page;
 use crate::web::admin::study::invite::frame::{render_steps, require_local};
