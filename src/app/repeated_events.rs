@@ -55,11 +55,6 @@ impl RepeatedEvents {
         Ok(())
     }
 
-    /// Returns true if an equal event is in the audit already, for a page that refreshes itself.
-    pub(crate) fn is_recorded(&self, event: &AuditEvent, now: Timestamp) -> bool {
-        self.0.lock().get(event).is_some_and(|(first, _)| is_recent(*first, now))
-    }
-
     /// Writes the counts in one transaction. After an error they wait for the next time.
     pub(crate) async fn write(&self, store: &Store, now: Timestamp) -> Result<(), StoreError> {
         let counted = self.take_counts(now);

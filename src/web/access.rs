@@ -16,7 +16,7 @@ use crate::secrets::token::Token;
 use crate::store::engine::setting;
 use crate::store::people::{account, account::Account, session, study, visibility};
 use crate::store::privacy::erased_identifiers;
-use crate::web::layout::{REFRESH, local_text};
+use crate::web::layout::local_text;
 use crate::web::request::Request;
 use crate::web::response::{Refusal, see_other};
 
@@ -309,10 +309,7 @@ async fn sign_in_staff(app: &App, request: &mut Request) -> Result<Staff, Denied
             let last_active = app.last_use.sessions.find(hash).unwrap_or(session.last_active);
             request.form_guard = Some((token.clone(), Actor::Account(account.id)));
             if session.expires > now && last_active.plus(idle_end) > now {
-                // A page that refreshes itself shows no activity of a person.
-                if !request.query.has(REFRESH) {
-                    app.last_use.sessions.record(hash, now);
-                }
+                app.last_use.sessions.record(hash, now);
                 return Ok(Staff { account, token, confirmed: session.confirmed });
             }
             if session.expires > now {

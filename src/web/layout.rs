@@ -28,8 +28,6 @@ pub(crate) enum PageFrame<'a> {
         /// The institution that runs the service.
         institution: &'a str,
         simulated: bool,
-        /// Seconds until the browser reloads the page.
-        renews: Option<u32>,
     },
 }
 
@@ -44,10 +42,7 @@ pub(crate) fn render_page(title: &str, shell: &PageFrame<'_>, body: &Markup) -> 
         PageFrame::Plain { simulated, leads_to, reader } => {
             (*simulated, leads_to.map(|target| format!("0; url={target}")), reader.texts)
         }
-        PageFrame::Staff { simulated, renews, here, .. } => {
-            let refresh = renews.map(|seconds| format!("{seconds}; url={here}?{REFRESH}=1"));
-            (*simulated, refresh, Texts::ENGLISH)
-        }
+        PageFrame::Staff { simulated, .. } => (*simulated, None, Texts::ENGLISH),
     };
     let institution = match shell {
         PageFrame::Staff { institution, .. } => (*institution).to_owned(),
@@ -434,9 +429,6 @@ pub(crate) fn older(href: Option<String>) -> Markup {
 pub(crate) fn notice(text: &str) -> Markup {
     html! { @if !text.is_empty() { p.notice role="status" { (text) } } }
 }
-
-/// The query field of a page that reloads itself: such a view shows no activity of a person.
-pub(crate) const REFRESH: &str = "refresh";
 
 /// The hidden field with the form's token.
 pub(crate) const FORM_TOKEN: &str = "form_token";

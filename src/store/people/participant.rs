@@ -7,7 +7,8 @@ use crate::model::account::{Role, VisibleTo};
 use crate::model::collection_window::LATE_DATA;
 use crate::model::participant::Participant;
 use crate::model::study::StudyId;
-use crate::store::{error::StoreResult, people::visibility};
+use crate::store::error::StoreResult;
+use crate::store::people::{consent, visibility};
 
 /// Lists the participants of a study whom an account may see, by their numbers. Names that it may not see are empty.
 pub fn list(
@@ -39,12 +40,14 @@ pub fn list(
                            count(*) > count(withdrawn_at) AS is_open
                     FROM consents WHERE (study_id IS NULL OR study_id = ?1)
                       AND (withdrawn_at IS NULL OR withdrawn_at > granted_at)
-                      AND code_id IN (SELECT code_id FROM study_codes WHERE study_id = ?1)
+                      AND code_id IN (SELECT code_id FROM study_codes WHERE study_id = ?1 AND {deliverable})
                     GROUP BY patient_id) AS consent ON consent.patient_id = patients.id
          WHERE enrolments.study_id = ?1 AND {} ORDER BY length(participant), participant",
         visibility::patient_condition("enrolments.patient_id", 2, Role::Coordinator),
         visibility::given_condition("streams.patient_id", "streams.code_id", "?1"),
-        visibility::patient_condition("enrolments.patient_id", 2, Role::Viewer)
+        visibility::patient_condition("enrolments.patient_id", 2, Role::Viewer),
+        // A row of `study_codes` names a study and a code, as one of `consents` does.
+        deliverable = consent::IS_DELIVERABLE.replace("consents.", "study_codes.")
     ))?;
     let rows = query.query_map(params![study, viewer, now], |row| {
         let providers: Option<String> = row.get(5)?;

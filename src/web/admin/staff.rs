@@ -45,8 +45,7 @@ pub(crate) async fn record_study_view(
     Ok(app.repeated_events.record(&app.store, event, app.clock.now()).await?)
 }
 
-/// Returns the audit event of a page view.
-pub(crate) fn view_event(staff: &Staff, action: &'static str, patient: Option<PatientId>) -> AuditEvent {
+fn view_event(staff: &Staff, action: &'static str, patient: Option<PatientId>) -> AuditEvent {
     AuditEvent { actor: staff.actor(), action, patient, detail: AuditDetail::default() }
 }
 
@@ -74,22 +73,10 @@ pub(crate) fn render_staff_page(
     title: &str,
     body: &Markup,
 ) -> Response {
-    render_refreshing_page(app, staff, here, title, body, None)
-}
-
-/// Renders a page that the browser reloads every `renews` seconds.
-pub(crate) fn render_refreshing_page(
-    app: &App,
-    staff: &Staff,
-    here: &str,
-    title: &str,
-    body: &Markup,
-    renews: Option<u32>,
-) -> Response {
     let (account, token) = (staff.account(), staff.token());
     let institution = app.live.config().institution;
     let institution = institution.as_deref().unwrap_or(PRODUCT);
-    let shell = PageFrame::Staff { account, token, here, institution, simulated: app.simulated, renews };
+    let shell = PageFrame::Staff { account, token, here, institution, simulated: app.simulated };
     html(layout::render_page(title, &shell, body))
 }
 

@@ -13,15 +13,12 @@ use crate::store::operations::run_history::{self, PollRun};
 use crate::store::operations::tick_lock;
 use crate::store::{engine::setting, error::StoreError, privacy::restored as restored_store};
 use crate::web::access::{OPERATOR, Operator};
-use crate::web::admin::staff::{record_view, render_refreshing_page, view_event};
+use crate::web::admin::staff::{record_view, render_staff_page};
 use crate::web::admin::{export::ExportSummary, payloads::PayloadSummary, restored};
 use crate::web::chart::study_totals::{Activity, ActivityPeriod};
 use crate::web::layout::{ago, badge, count, foreign, notice};
 use crate::web::route::{Route, get};
 use crate::web::{request::Request, response::HandlerResult};
-
-/// Seconds between refreshes of the page while a tick runs.
-const REFRESH_SECONDS: u32 = 5;
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![get("/admin/system", OPERATOR, show)]
@@ -31,20 +28,13 @@ async fn show(app: &App, request: &Request, operator: &Operator) -> HandlerResul
     let (staff, now) = (operator.staff(), app.clock.now());
     let period = ActivityPeriod::parse(request.query.get("period"));
     let data = app.store.read(move |db| SystemData::load(db, period, now)).await?;
-    let progress = TickProgress::current(app, request);
-    let refresh = progress.as_ref().and_then(TickProgress::refresh_seconds);
-    // A page that refreshes itself is one view for ten minutes.
-    let is_refreshed =
-        refresh.is_some() && app.repeated_events.is_recorded(&view_event(staff, "system.view", None), now);
-    if !is_refreshed {
-        record_view(app, staff, "system.view", None).await?;
-    }
+    record_view(app, staff, "system.view", None).await?;
     let offers = device_offers::list_quickly(app).await;
     let body = html! {
         h1 { "System" }
         (notice(if request.query.get("done") == "retried" { "They are sent again." } else { "" }))
         (render_sync_state(app, &data.settings, &app.ticker.state(), data.last_run.as_ref()))
-        @if let Some(progress) = &progress { (progress.render(period)) }
+        @if let Some(progress) = TickProgress::current(app) { (progress.render(period)) }
         (render_warnings(app))
         (restored::render_warning(data.suspended))
         (render_failed_alerts(now, &data.failed_alerts))
@@ -53,7 +43,7 @@ async fn show(app: &App, request: &Request, operator: &Operator) -> HandlerResul
         (data.payloads.render(app, &data.settings))
         (render_redirect_urls(app, offers.as_deref()))
     };
-    Ok(render_refreshing_page(app, staff, "/admin/system", "System", &body, refresh))
+    Ok(render_staff_page(app, staff, "/admin/system", "System", &body))
 }
 
 /// The stored data of the page. It reads maintained counters and counts no rows, so that the page stays fast.
@@ -87,26 +77,19 @@ struct TickProgress {
     done: i64,
     all: i64,
     samples: i64,
-    /// Somebody turned refreshing off.
-    is_still: bool,
 }
 
 impl TickProgress {
     /// Returns `None` if no tick runs.
-    fn current(app: &App, request: &Request) -> Option<Self> {
+    fn current(app: &App) -> Option<Self> {
         let progress = app.ticker.running()?;
-        let is_still = request.query.get("live") == "off";
         let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         let (done, all) = (number(progress.patients_done.get()), number(progress.patients.get()));
-        Some(Self { done, all, samples: number(progress.samples.get()), is_still })
-    }
-
-    fn refresh_seconds(&self) -> Option<u32> {
-        (!self.is_still).then_some(REFRESH_SECONDS)
+        Some(Self { done, all, samples: number(progress.samples.get()) })
     }
 
     fn render(&self, period: ActivityPeriod) -> Markup {
-        let Self { done, all, samples, is_still } = self;
+        let Self { done, all, samples } = self;
         let (here, most) = (format!("/admin/system?period={}", period.as_str()), (*all).max(1));
         html! {
             div.card #tick {
@@ -114,14 +97,7 @@ impl TickProgress {
                     "A sync is running: " (count(*done)) " of " (count(*all)) " patients, " (count(*samples)) " samples read"
                 }
                 progress id="tick-progress" value=(done) max=(most) { (done) " of " (all) }
-                p.fine {
-                    @if *is_still {
-                        a href=(here) { "Refresh this page automatically" } "."
-                    } @else {
-                        "This page refreshes every " (REFRESH_SECONDS) " seconds until the sync is over. "
-                        a href={ (here) "&live=off" } { "Stop refreshing" } "."
-                    }
-                }
+                p.fine { a href=(here) { "Refresh" } }
             }
         }
     }

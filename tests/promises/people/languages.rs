@@ -270,7 +270,7 @@ fn a_consent_keeps_the_language_that_was_read_and_the_study_wrote() {
     let edit = format!("/admin/studies/{study}/consent-text");
     let asked = format!("{edit}?language=es");
     let bad = operator.submit(&asked, &edit, &[("title", ""), ("purpose", "x")]);
-    assert!(bad.status == 400 && bad.body.contains("Name of the study: give a name"), "{}", bad.body);
+    assert!(bad.status == 400 && bad.body.contains("Name: give a name"), "{}", bad.body);
     let mut first = SPANISH;
     first[2].1 = "Para aprender.";
     for text in [first, SPANISH] {

@@ -341,7 +341,7 @@ fn signed_out_visitors_see_no_secret_and_their_input_is_not_logged() {
         let calm = Served::start(&world);
         let operator = calm.operator(&world);
         let study = make_study(&operator, "Sleep");
-        let patient = make_patient(&operator, NAME, &study);
+        let patient = make_patient(&operator, &format!("{NAME} Junior"), &study);
         let page = format!("/admin/patients/{patient}");
         let api = operator.submit(&page, &format!("{page}/api-token"), &[("label", "an app")]).secret();
         let person = calm.visitor();
