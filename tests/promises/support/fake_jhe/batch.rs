@@ -185,7 +185,7 @@ fn conforms(code: &str, document: &Value) -> Result<(), String> {
     if schema(document) == code { Ok(()) } else { Err(format!("{code} was expected")) }
 }
 
-/// The code of a document, as its header names it.
+/// Returns the schema code in a document's header.
 fn schema(document: &Value) -> String {
     let part = |name: &str| document["header"]["schema_id"][name].as_str().unwrap_or_default().to_owned();
     format!("{}:{}:{}", part("namespace"), part("name"), part("version"))
