@@ -95,7 +95,7 @@ pub struct State {
     /// Serves no more observation pages after this many.
     pub fails_after_pages: Option<usize>,
     pub batches: Vec<usize>,
-    /// The patients of each batch that was sent.
+    /// The patients of each received batch.
     pub of: Vec<BTreeSet<String>>,
     pub faults: VecDeque<Fault>,
     /// Values that crash JHE.
