@@ -72,7 +72,7 @@ fn what_the_replaced_store_knows_of_withdrawals_and_erasures_is_carried_over() {
     let bytes = std::fs::read(world.database()).unwrap();
     assert!(
         !bytes.windows(name.len()).any(|part| part == name.as_bytes()),
-        "the erased patient's remaining rows"
+        "the erased patient's name is still in the file"
     );
     assert!(!doctor(&world).contains("suspended"));
     assert_eq!(world.run(&["audit", "verify"]).code, 0);
