@@ -113,7 +113,7 @@ async fn guess(port: u16, left: Arc<AtomicU64>, answers: Arc<[AtomicU64; 2]>, fo
     }
 }
 
-/// Returns the sign-in form with a wrong password and a placeholder for the name.
+/// Returns the sign-in form with a wrong password and a placeholder for the client address.
 fn filled_form(served: &Served) -> String {
     let visitor = served.visitor();
     let hidden = visitor.get("/admin/sign-in").hidden("/admin/sign-in");
@@ -188,7 +188,7 @@ fn abusive_clients_stop_no_tick_exclude_no_client_and_take_little_memory() {
         let request = get_request("/admin/sign-in", "");
         let asked =
             wait_for(async { tokio::time::timeout(PATIENCE, ask("127.0.0.2", port, &request)).await });
-        assert_eq!(asked, Ok(Some(200)), "failed requests of {honest}");
+        assert_eq!(asked, Ok(Some(200)), "request {honest} failed");
         honest += 1;
         world.sim.put(&user, world.now.minus(Duration::from_mins(honest)), 60.0);
         std::thread::sleep(Duration::from_millis(300));

@@ -23,7 +23,7 @@ const S3_ID: &str = "AKCANARYOFS3";
 const S3_SECRET: &str = "canary-of-the-secret-of-s3";
 const WRONG: &str = "canary of a wrong password";
 const VALUE: &str = "161.234567";
-/// Names of the fake JHE's patients start with this.
+/// The name and e-mail address of the JHE patient.
 const OF_JHE: &[&str] = &["P40001", "p40001@example.org"];
 /// Longest permitted run of base64 characters; an attachment has hundreds.
 const LONGEST_RUN: usize = 80;
