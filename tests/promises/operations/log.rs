@@ -90,7 +90,10 @@ fn the_log_is_free_of_health_data_names_and_secrets() {
     let served = Served::start(&world);
     let operator = served.operator(&world);
     until("the tick has ended", || operator.get("/admin/system").body.contains("OW poll complete"));
-    assert!(operator.get("/admin/patients/1/observations").body.contains("61.53"), "the page shows the measurement");
+    assert!(
+        operator.get("/admin/patients/1/observations").body.contains("61.53"),
+        "the page shows the measurement"
+    );
     let study = make_study(&operator, "Sleep");
     let link = invite(&operator, &make_patient(&operator, "Ada Frobnitz", &study));
     let token = link.rsplit(['=', '/']).next().unwrap().to_owned();
