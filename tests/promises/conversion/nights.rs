@@ -215,7 +215,7 @@ fn a_night_across_two_windows_is_stored_once() {
     };
     assert_eq!(past(&world), 3);
     let before = world.table(&patient);
-    // OW merges the nap after the border with a night that begins before it.
+    // OW merges the night after the border with a night that begins before it.
     world.sim.remove_event(&user, crossing);
     world.sim.replace_events(&user, &[behind], night(border.minus(HOUR), &["light"; 29]));
     world.pass(MINUTE);

@@ -110,7 +110,7 @@ fn a_name_that_is_a_formula_is_text_in_a_table() {
     let mut devices: Vec<&str> = records.iter().map(|record| &record[6]).collect();
     devices.sort_unstable();
     assert_eq!(devices, ["'+1+1", "'=HYPERLINK(\"http://x\",\"y\")", "'@SUM(1)"]);
-    assert!(records.iter().all(|record| record[17] == *"-300"), "numbers are not quoted");
+    assert!(records.iter().all(|record| record[17] == *"-300"), "negative numbers are not escaped");
     let document = &documents(&world, &["--format", "omh"])[0];
     let device = &document["header"]["external_datasheets"][0]["datasheet_reference"];
     assert!(!device.as_str().unwrap().starts_with('\''), "the text is escaped in tables only");

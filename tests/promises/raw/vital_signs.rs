@@ -335,7 +335,7 @@ fn a_weight_is_dated_by_its_object_and_stored_once_until_it_changes() {
     let changed = put(STORED, 15, 71.0);
     put(STORED, 16, 71.0);
     assert_eq!(world.created(), 1);
-    // A late record is an earlier timestamp of a stored one, or new historical data.
+    // A record found late repeats the first stored value, or it is a new historical value.
     let earlier = put("2026-11-10", 9, 69.0);
     put("2026-11-11", 9, 70.5);
     assert_eq!(world.run(&["poll", "--since", "2026-11-01"]).created(), 1);
