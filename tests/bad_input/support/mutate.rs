@@ -5,7 +5,7 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// Words that replace a value, a piece of a text, or a part of either.
+/// Replacements for values and pieces of text.
 const WORDS: &[&[u8]] = &[
     b"null",
     b"true",

@@ -1,4 +1,4 @@
-//! Every command line in the documents parses, and those that need nothing else succeed.
+//! Every command line in the documents parses, and commands without further requirements succeed.
 
 use std::io::Write;
 use std::path::Path;

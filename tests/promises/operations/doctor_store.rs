@@ -27,7 +27,7 @@ fn a_directory_that_cannot_be_written_or_that_others_may_read_is_reported() {
     let world = well();
     std::fs::set_permissions(world.data_dir(), std::fs::Permissions::from_mode(0o755)).unwrap();
     examine(&world).warns("store.rights", "(mode 755)", "chmod 700");
-    // No path can be created below a regular file, even by root, and the data directory is not writable.
+    // Even root can neither create a path below a regular file nor write into /proc/self.
     let below = world.directory.path().join("file/below");
     std::fs::write(below.parent().unwrap(), "").unwrap();
     let found = examine_with(&world, &["--data-dir", below.to_str().unwrap()]);

@@ -1,4 +1,4 @@
-//! `jhe-ow doctor` on the work: faults that stop data, states that only look like faults, and alerts.
+//! `jhe-ow doctor` on the flow of data: faults that stop it, states that only look like faults, and alerts.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

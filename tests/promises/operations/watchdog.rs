@@ -85,7 +85,7 @@ fn a_daemon_that_waits_for_its_store_is_not_restarted() {
     let served = Served::with(&world, &variables);
     let mut told = Vec::new();
     until("the daemon reports ready, names the cause of its wait, and sends keep-alives", || {
-        told.push(hear(&systemd).expect("it falls silent"));
+        told.push(hear(&systemd).expect("a further notification"));
         let told = told.concat();
         told.contains("READY=1") && told.contains("STATUS=") && told.matches("WATCHDOG=1").count() > 20
     });

@@ -63,7 +63,7 @@ fn nothing_is_ticked_before_the_patient_ticks_it() {
     assert!(missing.body.contains("Nothing is ticked"), "{}", missing.body);
     let foreign = [("answer", "agree"), ("scope", "1:omh:body-weight:3.0")];
     assert_eq!(patient.submit(&link, "/clients/ow/agree", &foreign).status, 400);
-    assert_eq!(patient.get(&link).status, 200, "an incomplete form does not use up the link");
+    assert_eq!(patient.get(&link).status, 200, "a refused form does not use up the link");
     assert!(!scene.consents().contains("body-weight"), "only scopes that the study asks for can be granted");
     let declined = scene.served.visitor();
     let fields = [("answer", "decline"), ("scope", "1:omh:heart-rate:2.0")];

@@ -102,7 +102,7 @@ fn forty_people_are_invited_by_mail_and_a_refused_mail_can_be_corrected() {
     fields.push(("how", "mail"));
     let made = operator.post(&make, &fields);
     assert!(made.body.contains("41 participants added. 40 mails on the way"), "{}", made.body);
-    assert_eq!(links(&made.body).len(), 1, "the patient without an address has no mail");
+    assert_eq!(links(&made.body).len(), 1, "the page shows the link of the patient without an address");
     let again = operator.post(&make, &fields);
     assert!(again.body.contains("Nobody was added"), "{}", again.body);
     assert_eq!(links(&again.body), links(&made.body), "sending the same form again shows the same links");

@@ -219,7 +219,7 @@ fn a_new_link_for_a_patient_of_jhe_is_made_by_jhe_and_its_refusal_is_shown() {
     assert_eq!(scene.served.visitor().get(link).heading(), "Your study invites you");
     scene.jhe.state().people.invitation_url = None;
     ask();
-    until("the page shows JHE's refusal", || count("state = 'waiting' AND attempts = 1") == 1);
+    until("the mail waits after JHE's refusal", || count("state = 'waiting' AND attempts = 1") == 1);
     let operator = scene.served.operator(&scene.world);
     let page = operator.get("/admin/patients/1").body;
     assert!(page.contains("JHE has no client whose invitations open this daemon"), "{page}");

@@ -19,7 +19,7 @@ fn a_practitioner_signs_in_through_jhe_and_the_token_is_not_stored() {
     let visitor = clinic.served.visitor();
     let sent = visitor.get("/admin/patients/1");
     let page = visitor.get(sent.location());
-    let link = between(&page.body, "href=\"/admin/jhe", "\"").expect("a way to JHE");
+    let link = between(&page.body, "href=\"/admin/jhe", "\"").expect("a link to the sign-in at JHE");
     assert_eq!(link, "?next=/admin/patients/1");
     let back = clinic.until_back(&visitor, MARY, &format!("/admin/jhe{link}"));
     let signed = visitor.get(&back);

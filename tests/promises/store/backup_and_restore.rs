@@ -91,7 +91,7 @@ fn a_value_that_changed_after_a_lost_delivery_reaches_jhe_under_the_next_free_re
     send(&mut scene, 80.0);
     send(&mut scene, 81.0);
     assert_eq!(values(&scene), of(&[("", 80.0), ("r1", 81.0)]));
-    // The restored store has not seen the first value; JHE already has two others.
+    // The restored store knows no value. JHE already has two, so 82 becomes the third.
     let reset = |scene: &Scene| {
         std::fs::remove_dir_all(scene.world.data_dir()).unwrap();
         assert_eq!(restore(&scene.world, &file, &[]).code, 0);

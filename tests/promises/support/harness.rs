@@ -302,7 +302,6 @@ impl World {
         self.run(&["settings", "get", "ow.sync_in_progress"]).stdout.trim().to_owned()
     }
 
-    /// Sets a setting.
     pub fn setting(&self, key: &str, value: &str) {
         let ran = self.run(&["settings", "set", key, value]);
         assert_eq!(ran.code, 0, "{ran:?}");
