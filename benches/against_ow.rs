@@ -1,8 +1,8 @@
-//! How much of what a real OW gives the daemon takes: `OW_API_URL=… OW_API_KEY=… OW_USERS=FILE cargo bench
-//! --bench against_ow`, with a file of OW user ids, one per line. Without them it does nothing.
+//! Compares the daemon's reading speed with a real OW's capacity: `OW_API_URL=… OW_API_KEY=… OW_USERS=FILE cargo bench
+//! --bench against_ow`, with a file of OW user ids, one per line. Without these variables it does nothing.
 //!
-//! A plain load generator, which reads every page and throws it away, and the real binary take turns, five
-//! times; both read the same 21 days in the same slices with the same concurrency.
+//! A plain load generator, which reads every page and discards it, and the real binary take turns, five times each.
+//! Both read the same 21 days in the same slices with the same concurrency.
 
 #![allow(
     clippy::cast_precision_loss,
@@ -23,7 +23,7 @@ use serde::Deserialize;
 const WEEK: Duration = Duration::from_hours(7 * 24);
 const WEEKS: u32 = 3;
 const CONCURRENCY: usize = 4;
-/// Records per page: what an older OW gives.
+/// Records per page, as in an older OW.
 const LIMIT: &str = "100";
 const PAIRS: usize = 5;
 
@@ -45,7 +45,7 @@ struct Ow {
     now: Timestamp,
 }
 
-/// The command that adds a patient who is linked and consents to heart rates.
+/// Returns the command that adds a linked patient who consents to heart rates.
 fn linked_patient<'a>(name: &'a str, user: &'a str) -> [&'a str; 10] {
     ["patient", "add", "--name", name, "--ow-user", user, "--consent", HEART_RATE, "--reason", "paper"]
 }
@@ -72,7 +72,7 @@ fn main() {
     println!("of the plain load generator's rate, median: {:.2}   (to reach: 0.90)", ratios[PAIRS / 2]);
 }
 
-/// Reads every page and keeps nothing.
+/// Reads every page and discards it.
 async fn plain(ow: &Ow) -> (usize, Duration) {
     let client = reqwest::Client::new();
     let queue: Mutex<VecDeque<&String>> = Mutex::new(ow.users.iter().collect());
@@ -113,7 +113,7 @@ async fn slice(ow: &Ow, client: &reqwest::Client, user: &str, from: Timestamp, u
     0
 }
 
-/// The real binary, into a new store.
+/// Runs the real binary on a new store.
 fn ours(ow: &Ow) -> Duration {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let command = |arguments: &[&str]| {

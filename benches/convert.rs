@@ -14,7 +14,7 @@ use jhe_ow::ow::page::parse_record;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-/// The length and the number of the stretches that are measured; the median counts.
+/// Length and number of the measured intervals; the median counts.
 const STRETCH: Duration = Duration::from_millis(300);
 const ROUNDS: usize = 5;
 /// Conversions between two readings of the clock.
@@ -32,7 +32,7 @@ fn main() {
     }
 }
 
-/// Returns a record as OW sends it. None for a blood pressure, which takes two.
+/// Returns a record as OW sends it; `None` for blood pressure, which takes two.
 fn record(series: &SeriesType) -> Option<Value> {
     let source = json!({ "provider": "oura", "source": "oura", "device": "Ring 4" });
     if series.body == OmhBody::BloodPressure {
@@ -62,7 +62,7 @@ fn record(series: &SeriesType) -> Option<Value> {
     })
 }
 
-/// Measures one record: to a sample, and from that to the document.
+/// Measures one record: parsing into a sample, and conversion into a document.
 fn conversion(series: &'static SeriesType, record: &Value) -> f64 {
     let zone = TimeZone::get("Europe/Berlin").unwrap();
     let text = record.to_string();
@@ -86,7 +86,7 @@ fn conversion(series: &'static SeriesType, record: &Value) -> f64 {
     })
 }
 
-/// Returns calls per second: the median of some stretches.
+/// Returns calls per second: the median of several intervals.
 fn rate(mut call: impl FnMut()) -> f64 {
     let mut rates: Vec<f64> = (0..ROUNDS)
         .map(|_| {

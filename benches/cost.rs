@@ -1,6 +1,6 @@
-//! What a sample costs: `cargo bench` prints, from one run, rates and ratios, bytes and memory.
+//! The cost of a sample: `cargo bench` prints rates, ratios, bytes and memory of one run.
 //!
-//! Machines are noisy: the ratios, made side by side in one run, are what to compare.
+//! Absolute numbers vary with the machine; compare the ratios, which are measured side by side.
 
 #![allow(
     clippy::cast_precision_loss,
@@ -36,31 +36,31 @@ use jhe_ow::store::samples::raw_object::{ObjectState, ObjectUpdate, RawObject};
 use jhe_ow::store::samples::{code, commit, raw_object};
 use jiff::tz::TimeZone;
 
-/// Patients who take turns, as in a tick.
+/// Patients read in turn, as in a tick.
 const PATIENTS: usize = 100;
 /// Days of a ring's samples, 288 a day.
 const DAYS: usize = 10;
 const STEP: Duration = Duration::from_mins(5);
-/// Records of one page of a newer OW.
+/// Records per page, as in a newer OW.
 const PAGE: usize = 1000;
-/// Records of an object of 10 MiB, the largest that OW stores.
+/// Records of an object of 10 MiB, OW's largest.
 const LARGE_OBJECT: usize = 150_000;
-/// Patients whose payloads of a day are read.
+/// Patients with one day of payloads each.
 const BUCKET_PATIENTS: usize = 1000;
-/// Seals the settings; nothing here is secret.
+/// Encrypts the settings; nothing here is secret.
 const SECRET_KEY: &str = "0123456789abcdef0123456789abcdef0123456789ab";
 /// Patients read at the same time, the default.
 const CONCURRENCY: usize = 4;
-/// Repetitions of what is compared; the median counts.
+/// Repetitions of each comparison; the median counts.
 const ROUNDS: usize = 5;
 
-/// The command that adds a patient who is linked and consents to heart rates.
+/// Returns the command that adds a linked patient who consents to heart rates.
 fn linked_patient<'a>(name: &'a str, user: &'a str) -> [&'a str; 10] {
     ["patient", "add", "--name", name, "--ow-user", user, "--consent", HEART_RATE, "--reason", "paper"]
 }
 
 fn main() {
-    // `cargo test --benches` asks whether it starts.
+    // `cargo test --benches` only checks that the program starts.
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
@@ -71,7 +71,7 @@ fn main() {
     raw_memory(&runtime);
 }
 
-/// A store with linked and consenting patients, and the lock taken.
+/// A store with linked and consenting patients, with the lock held.
 struct World {
     store: Store,
     patients: Vec<(PatientId, String)>,
@@ -115,7 +115,7 @@ impl World {
         Self { store, patients, hold, directory }
     }
 
-    /// Everything from a page's bytes to committed rows.
+    /// Ingests a page: from its bytes to committed rows.
     async fn ingest(&self, patient: usize, page: &[u8]) {
         let mut collector = Collector::new(&[&SERIES[0]], &TimeZone::UTC, Timestamp::MAX);
         collector.add(&parse_timeseries(page).unwrap());
@@ -139,12 +139,12 @@ impl World {
         self.store.write(move |db| commit::commit(db, &batch, &lock_owner, start())).await.unwrap();
     }
 
-    /// The same in raw mode: everything from an object's bytes to committed rows and the note that it is read.
+    /// Ingests an object in raw mode: from its bytes to committed rows and the object's state.
     async fn ingest_object(&self, patient: usize, number: usize, bytes: &[u8]) {
         let (mut collector, mut body) =
             (Collector::new(&[], &TimeZone::UTC, Timestamp::MAX), PayloadDecoder::new());
         let origin = PayloadOrigin { endpoint: &ENDPOINTS[0], series: &[&SERIES[0]], stored: None };
-        // As it comes from the network.
+        // In chunks, as received from the network.
         for chunk in bytes.chunks(16 * 1024) {
             body.feed(chunk).unwrap();
             for record in body.take_records().records() {
@@ -184,7 +184,7 @@ impl World {
         self.store.write(write).await.unwrap();
     }
 
-    /// All pages, several patients at a time; answers with the samples per second.
+    /// Ingests all pages with several patients at a time; returns samples per second.
     async fn ingest_all(&self, pages: &[Vec<Vec<u8>>], is_raw: bool) -> f64 {
         use futures_util::StreamExt;
         let began = Instant::now();
@@ -208,7 +208,7 @@ fn rate(samples: usize, began: Instant) -> f64 {
     samples as f64 / began.elapsed().as_secs_f64()
 }
 
-/// A page as OW writes it.
+/// Returns a page in OW's format.
 fn page(patient: usize, from: usize, count: usize) -> Vec<u8> {
     let records: Vec<String> = (from..from + count)
         .map(|number| {
@@ -226,7 +226,7 @@ fn page(patient: usize, from: usize, count: usize) -> Vec<u8> {
     .into_bytes()
 }
 
-/// An object as OW stores it: a page of Oura's.
+/// Returns an object as OW stores it: a page of Oura's API.
 fn object(patient: usize, from: usize, count: usize, begin: Timestamp) -> Vec<u8> {
     let records: Vec<String> = (from..from + count)
         .map(|number| {
@@ -271,7 +271,7 @@ async fn rates() {
     println!("  ratio to pages               {:>9.2}", ratio(&raw, &first));
 }
 
-/// The same rows in the same order, with the same pragmas and batches, and nothing else.
+/// Baseline: the same rows in the same order with the same pragmas and batches, using SQLite directly.
 fn bare_loop() -> f64 {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let mut db = rusqlite::Connection::open(directory.path().join("bare.sqlite3")).unwrap();
@@ -310,7 +310,7 @@ fn bare_loop() -> f64 {
     rate(rows.len(), began)
 }
 
-/// Ten days of ticks, each of which brings three samples of every patient.
+/// Measures ten days of ticks, each with three new samples per patient.
 async fn bytes() {
     let world = World::new("normalized").await;
     let per_tick = 3;
@@ -336,7 +336,7 @@ async fn bytes() {
     drop(directory);
 }
 
-/// The real binary reads 90 days of every patient, from a simulated OW in this process.
+/// Runs the real binary on 90 days of every patient from a simulated OW in this process.
 fn memory() {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let sim = SimulatedOw::start(0, Clock::System).unwrap();
@@ -360,10 +360,10 @@ fn memory() {
     println!("  peak memory                  {:>9.1} MiB (to reach: 48)", peak as f64 / 1024.0);
     let db = rusqlite::Connection::open(directory.path().join("jhe-ow.sqlite3")).unwrap();
     let kept: i64 = db.query_row("SELECT count(*) FROM observations", [], |row| row.get(0)).unwrap();
-    assert!(usize::try_from(kept).unwrap() + PATIENTS >= samples, "{kept} of {samples} were kept");
+    assert!(usize::try_from(kept).unwrap() + PATIENTS >= samples, "{kept} of {samples} samples were stored");
 }
 
-/// The real binary reads a day of every patient's payloads, from a real S3 server in this process.
+/// Runs the real binary on one day of every patient's payloads from an S3 server in this process.
 fn raw_memory(runtime: &tokio::runtime::Runtime) {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let bucket = directory.path().join("buckets/ow-raw");
@@ -411,11 +411,11 @@ fn raw_memory(runtime: &tokio::runtime::Runtime) {
     println!("  peak memory                  {:>9.1} MiB (to reach: 48)", peak as f64 / 1024.0);
     let db = rusqlite::Connection::open(directory.path().join("jhe-ow.sqlite3")).unwrap();
     let kept: i64 = db.query_row("SELECT count(*) FROM observations", [], |row| row.get(0)).unwrap();
-    // The day is in the large object too.
+    // The large object contains that day too.
     assert_eq!(usize::try_from(kept).unwrap(), samples - 288);
 }
 
-/// Serves the buckets in a directory; answers with the address.
+/// Serves the buckets in a directory; returns the address.
 async fn serve_bucket(root: &Path) -> String {
     let mut service = s3s::service::S3ServiceBuilder::new(s3s_fs::FileSystem::new(root).unwrap());
     service.set_auth(s3s::auth::SimpleAuth::from_single("bench", "bench"));
@@ -446,7 +446,7 @@ fn command(directory: &Path, sim: &SimulatedOw, arguments: &[&str]) -> Command {
     command
 }
 
-/// The most memory, in KiB, that a process ever had resident, as the kernel counts.
+/// Returns a process's peak resident memory in KiB.
 fn peak_memory(child: &mut Child) -> u64 {
     let mut peak = 0;
     while child.try_wait().unwrap().is_none() {

@@ -1,5 +1,5 @@
-//! Speed and size of a data set: `cargo bench --bench dataset` writes 10 million heart rates (`JHE_OW_ROWS` says
-//! otherwise) as CSV and as Parquet, beside `sqlite3 -csv` for the same raw columns. The figures are ratios of one run.
+//! Speed and size of a data set: `cargo bench --bench dataset` writes 10 million heart rates (or `JHE_OW_ROWS`) as CSV
+//! and as Parquet, and compares with `sqlite3 -csv` on the same raw columns. The figures are ratios of one run.
 
 #![allow(clippy::cast_precision_loss, reason = "the figures are small, and for people")]
 
@@ -10,14 +10,14 @@ use std::time::Instant;
 
 use rusqlite::Connection;
 
-/// Rows, where nothing else is said.
+/// Default number of rows.
 const ROWS: i64 = 10_000_000;
 const PATIENTS: i64 = 100;
-/// From one sample to the next: 5 minutes in microseconds.
+/// The interval between samples: 5 minutes in microseconds.
 const STEP: i64 = 300_000_000;
 
 fn main() {
-    // `cargo test --benches` asks whether it starts.
+    // `cargo test --benches` only checks that the program starts.
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
@@ -59,7 +59,7 @@ fn run(data: &Path, arguments: &[&str]) {
     assert!(status.success(), "{arguments:?}");
 }
 
-/// Fills a store with patients of one study. Each quarter of an hour is a commit.
+/// Fills a store with patients of one study. Each quarter of an hour is one commit.
 fn fill(path: &Path, rows: i64) {
     let mut db = Connection::open(path).unwrap();
     let db = db.transaction().unwrap();
@@ -103,10 +103,10 @@ fn fill(path: &Path, rows: i64) {
     db.commit().unwrap();
 }
 
-/// Runs a command with its output in a file. Returns its seconds and its greatest memory in KiB.
+/// Runs a command with its output in a file. Returns its duration in seconds and its peak memory in KiB.
 fn measure(directory: &Path, program: &str, prepare: impl FnOnce(&mut Command)) -> (f64, u64) {
     let mut command = Command::new("/usr/bin/env");
-    // The shell's `time` has no memory; GNU time may be missing. `ulimit -v` would stop it: the kernel's own count is read.
+    // The shell's `time` reports no memory, and GNU time may be missing, so the script reads the kernel's own count.
     let script = "\"$@\" & pid=$!; peak=0; while kill -0 $pid 2>/dev/null; do \
                   now=$(awk '/VmHWM/ {print $2}' /proc/$pid/status 2>/dev/null || echo 0); \
                   [ \"${now:-0}\" -gt \"$peak\" ] && peak=$now; sleep 0.05; done; wait $pid || exit 1; echo $peak >&2";

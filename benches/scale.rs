@@ -1,5 +1,5 @@
-//! How far one machine goes: `cargo bench --bench scale` runs ticks of the real binary over 10,000 linked patients
-//! (`JHE_OW_SCALE` says otherwise), against a simulated OW in this process that takes 20 ms for each answer.
+//! The capacity of one machine: `cargo bench --bench scale` runs ticks of the real binary over 10,000 linked patients
+//! (or `JHE_OW_SCALE`), against a simulated OW in this process that answers after 20 ms.
 
 #![allow(clippy::cast_precision_loss, reason = "the figures are small, and for people")]
 
@@ -19,18 +19,18 @@ use jhe_ow::store::people::patient::{NewPatient, Relink};
 use jhe_ow::store::people::{consent, patient};
 use jhe_ow::store::samples::code;
 
-/// Linked patients, where nothing else is said.
+/// Default number of linked patients.
 const PATIENTS: usize = 10_000;
-/// What an answer of OW takes on a near network.
+/// OW's response time on a near network.
 const LATENCY: Duration = Duration::from_millis(20);
-/// From one sample of a ring to the next.
+/// The interval between a ring's samples.
 const STEP: Duration = Duration::from_mins(5);
 const TICK: Duration = Duration::from_mins(15);
-/// The kernel counts the time of processes in so many parts of a second.
+/// Units per second of the kernel's process times.
 const CLOCK_TICKS: f64 = 100.0;
 
 fn main() {
-    // `cargo test --benches` asks whether it starts.
+    // `cargo test --benches` only checks that the program starts.
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }
@@ -74,7 +74,7 @@ fn main() {
     }
 }
 
-/// Linked and consenting patients, in one transaction.
+/// Creates linked and consenting patients in one transaction.
 async fn enrol(directory: &Path, users: Vec<String>, now: Timestamp) {
     let store = Store::open(directory).unwrap();
     let work = store.write(move |db| {
@@ -98,7 +98,7 @@ async fn set(directory: &Path, key: &'static str, value: &str) {
     Store::open(directory).unwrap().write(move |db| setting::set(db, key, &value)).await.unwrap();
 }
 
-/// What a tick took.
+/// The measurements of one tick.
 struct Tick {
     seconds: f64,
     requests: usize,
@@ -141,24 +141,24 @@ fn run(directory: &Path, sim: &SimulatedOw, now: Timestamp) -> Tick {
     }
 }
 
-/// The time that the processors have spent on a process.
+/// Returns the processor time of a process.
 fn cpu_seconds(id: u32) -> Option<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-    // The name, in brackets, may have spaces in it.
+    // The program name in parentheses may contain spaces.
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_whitespace().skip(11);
     let (user, system): (f64, f64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
     Some((user + system) / CLOCK_TICKS)
 }
 
-/// The most memory, in KiB, that a process ever had resident.
+/// Returns a process's peak resident memory in KiB.
 fn peak(id: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// What the database and its log take.
+/// Returns the size of the database and its write-ahead log.
 fn bytes(directory: &Path) -> u64 {
     ["jhe-ow.sqlite3", "jhe-ow.sqlite3-wal"]
         .iter()

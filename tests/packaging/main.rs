@@ -1,4 +1,4 @@
-//! The files in packaging/ fit the program, as far as a machine without containers can tell.
+//! The files in packaging/ match the program, as far as a machine without containers can check.
 
 mod alerts;
 mod fly;
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// The highest exposure that the unit may have, of 10.
+/// The unit's maximum exposure level (of 10) by `systemd-analyze security`.
 const MOST_EXPOSED: f64 = 1.5;
 
 fn root() -> &'static Path {
@@ -23,7 +23,7 @@ fn understood(line: &str) -> bool {
     jhe_ow::cli::run::command().try_get_matches_from(line.split_whitespace()).is_ok()
 }
 
-/// Returns the output of a program of the machine, or nothing where there is no such program.
+/// Returns the output of a program of the machine; `None` if it is not installed.
 fn asked(program: &str, arguments: &[&str]) -> Option<Output> {
     let said = Command::new(program).args(arguments).current_dir(root()).output();
     if said.is_err() {
@@ -32,14 +32,14 @@ fn asked(program: &str, arguments: &[&str]) -> Option<Output> {
     said.ok()
 }
 
-/// The keys of a unit, each with all its values.
+/// Returns the keys of a unit with all their values.
 fn unit() -> BTreeMap<String, Vec<String>> {
     let mut keys = BTreeMap::<String, Vec<String>>::new();
     for line in file("packaging/jhe-ow.service").lines() {
         if line.is_empty() || line.starts_with(['#', '[']) {
             continue;
         }
-        let (key, value) = line.split_once('=').unwrap_or_else(|| panic!("no key: {line}"));
+        let (key, value) = line.split_once('=').unwrap_or_else(|| panic!("not a key of a unit: {line}"));
         keys.entry(key.to_owned()).or_default().push(value.to_owned());
     }
     keys
@@ -56,7 +56,10 @@ fn the_unit_runs_the_daemon_and_lets_it_do_nothing_else() {
     is("UMask", "0077");
     is("DynamicUser", "yes");
     is("StateDirectory", "jhe-ow");
-    assert!(file("packaging/jhe-ow-ctl").contains("\ndata=/var/lib/jhe-ow\n"), "where systemd has it");
+    assert!(
+        file("packaging/jhe-ow-ctl").contains("\ndata=/var/lib/jhe-ow\n"),
+        "the path is the unit's StateDirectory"
+    );
     is("ConfigurationDirectory", "jhe-ow");
     is("LimitCORE", "0");
     assert!(unit.contains_key("WatchdogSec") && unit.contains_key("MemoryMax"), "{unit:?}");
@@ -67,13 +70,13 @@ fn the_unit_runs_the_daemon_and_lets_it_do_nothing_else() {
 fn the_unit_is_sound_and_hardly_exposed() {
     let unit = file("packaging/jhe-ow.service");
     let directory = tempfile::tempdir().unwrap();
-    // What it starts has to be there, and is where the tests are.
+    // systemd-analyze requires that the program of ExecStart exists.
     let here = directory.path().join("jhe-ow.service");
     std::fs::write(&here, unit.replace("/usr/bin/jhe-ow", env!("CARGO_BIN_EXE_jhe-ow"))).unwrap();
     let here = here.to_str().unwrap();
     let Some(verified) = asked("systemd-analyze", &["verify", "--man=no", here]) else { return };
     let said = String::from_utf8_lossy(&verified.stderr).into_owned();
-    // Keys of systemd 254 that 252 does not know yet, and passes over.
+    // systemd 252 ignores these keys of version 254 with a warning.
     let wrong: Vec<&str> =
         said.lines().filter(|line| line.contains(here) && !line.contains("Unknown key 'Restart")).collect();
     assert!(verified.status.success() && wrong.is_empty(), "{said}");
@@ -94,7 +97,7 @@ fn each_credential_of_the_unit_is_a_secret_that_the_program_reads() {
     for name in names {
         assert!(
             unit["SetCredential"].contains(&format!("{name}:\\n")),
-            "{name} is needed, or the unit fails"
+            "{name} must be optional, or the unit fails without it"
         );
         let directory = tempfile::tempdir().unwrap();
         let run = |secret: &str| {
@@ -104,9 +107,9 @@ fn each_credential_of_the_unit_is_a_secret_that_the_program_reads() {
             command.env("CREDENTIALS_DIRECTORY", directory.path()).env("JHE_OW_DATA_DIR", directory.path());
             command.output().unwrap()
         };
-        assert!(run("\n").status.success(), "{name}: a blank one is none");
+        assert!(run("\n").status.success(), "{name}: a blank value counts as unset");
         let refused = run("two words");
-        assert_eq!(refused.status.code(), Some(2), "{name} is not read: {refused:?}");
+        assert_eq!(refused.status.code(), Some(2), "{name} is not read from its credential: {refused:?}");
     }
 }
 
@@ -118,7 +121,7 @@ fn the_debian_package_has_what_it_names() {
     for asset in package["assets"].as_array().unwrap() {
         let source = asset[0].as_str().unwrap();
         let is_built = built.iter().any(|one| source.starts_with(one));
-        assert!(is_built || root().join(source).is_file(), "{source} is not there");
+        assert!(is_built || root().join(source).is_file(), "{source} does not exist");
     }
     assert_eq!(package["conf-files"][0].as_str(), Some("/etc/jhe-ow/jhe-ow.toml"));
     assert!(root().join(package["maintainer-scripts"].as_str().unwrap()).is_dir());
@@ -130,7 +133,7 @@ fn the_debian_package_has_what_it_names() {
     }
     assert!(
         !file("packaging/deb/postrm").contains("rm -"),
-        "patients' data are never removed with a package"
+        "removing the package must not remove patients' data"
     );
 }
 
@@ -140,14 +143,15 @@ fn the_debian_package_installs_serves_upgrades_and_goes() {
         eprintln!("it changes the machine: set JHE_OW_TEST_DEB=1 on one that is thrown away");
         return;
     }
-    // What cargo tells a test would have its own cargo build everything anew, and the daemon takes no unknown variable.
+    // Variables that cargo sets for tests would make the inner cargo rebuild everything, and the daemon refuses unknown
+    // variables.
     let kept = ["PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME"];
     let kept = kept.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
     let ran = Command::new(root().join("packaging/test-deb.sh")).env_clear().envs(kept).output().unwrap();
     assert!(ran.status.success(), "{ran:?}");
 }
 
-/// The instructions of the Dockerfile, one a line, by stage.
+/// Returns the instructions of the Dockerfile by stage.
 fn stages() -> Vec<Vec<(String, String)>> {
     let mut stages = Vec::new();
     for line in file("packaging/Dockerfile").replace("\\\n", " ").lines() {
@@ -175,7 +179,7 @@ fn stages() -> Vec<Vec<(String, String)>> {
     stages
 }
 
-/// The words of a list as Docker writes it, after whatever stands before it.
+/// Returns the words of an instruction in JSON array form.
 fn list(text: &str) -> Vec<String> {
     let (_, list) = text.split_once('[').unwrap();
     serde_json::from_str(&format!("[{list}")).unwrap()
@@ -187,12 +191,12 @@ fn the_image_is_empty_but_for_the_daemon_which_is_not_root() {
     let last = stages.last().unwrap();
     let of = |word: &str| {
         let found = last.iter().find(|(instruction, _)| instruction == word);
-        found.unwrap_or_else(|| panic!("no {word}")).1.clone()
+        found.unwrap_or_else(|| panic!("no instruction {word}")).1.clone()
     };
     assert!(of("FROM").starts_with("scratch "));
     let (user, group) =
         of("USER").split_once(':').map(|(u, g)| (u.parse::<u32>(), g.parse::<u32>())).unwrap();
-    assert!(user.unwrap() > 0 && group.unwrap() > 0, "a number, and not root's");
+    assert!(user.unwrap() > 0 && group.unwrap() > 0, "user and group are numbers other than 0");
     let binary = list(&of("ENTRYPOINT"));
     for call in [list(&of("CMD")).as_slice(), &list(&of("HEALTHCHECK"))[1..]] {
         assert!(understood(&format!("jhe-ow {}", call.join(" "))), "{call:?}");
@@ -203,33 +207,39 @@ fn the_image_is_empty_but_for_the_daemon_which_is_not_root() {
     let built: String = stages[0].iter().map(|(_, rest)| rest.as_str()).collect();
     assert!(
         built.contains("linux-musl") && built.contains("ca-certificates.crt"),
-        "static, and trusts somebody"
+        "the binary is static, and the image has root certificates"
     );
     let manifest: toml::Table = file("Cargo.toml").parse().unwrap();
     let oldest = manifest["package"]["rust-version"].as_str().unwrap();
-    assert!(stages[0][0].1.starts_with(&format!("rust:{oldest}-")), "built with the Rust that is asked for");
+    assert!(
+        stages[0][0].1.starts_with(&format!("rust:{oldest}-")),
+        "the image is built with the minimum Rust version"
+    );
 }
 
 #[test]
 fn what_the_image_copies_is_there_and_reaches_the_builder() {
     let ignored = file(".dockerignore");
     let kept: Vec<&str> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
-    assert!(ignored.lines().any(|line| line == "*"), "nothing by default, and so no secret and no build");
+    assert!(
+        ignored.lines().any(|line| line == "*"),
+        "everything is excluded by default, so no secret and no build output is sent"
+    );
     for path in &kept {
-        assert!(root().join(path).exists(), "{path} is not there");
+        assert!(root().join(path).exists(), "{path} does not exist");
     }
     for needed in ["Cargo.toml", "Cargo.lock", "src", "assets", "benches"] {
-        assert!(kept.contains(&needed), "{needed} does not reach the builder");
+        assert!(kept.contains(&needed), "{needed} is excluded from the build context");
     }
     let copies =
         stages().concat().into_iter().filter(|(word, rest)| word == "COPY" && !rest.contains("--from"));
     for (_, rest) in copies {
         let source = rest.split(' ').find(|part| !part.starts_with("--")).unwrap();
-        assert!(source == "." || kept.contains(&source), "{source} does not reach the builder");
+        assert!(source == "." || kept.contains(&source), "{source} is excluded from the build context");
     }
 }
 
-/// A YAML file as JSON, by way of Python, where that has YAML.
+/// Converts a YAML file to JSON with Python; `None` if Python has no YAML module.
 fn yaml(name: &str) -> Option<Vec<serde_json::Value>> {
     let program = "import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))))";
     let read = asked("python3", &["-c", program, name])?;
@@ -251,11 +261,11 @@ fn compose_reaches_the_others_by_name_and_shows_itself_to_this_machine_only() {
     assert!(ow.contains(":8000") && !ow.contains("localhost") && !ow.contains("127.0.0.1"), "{ow}");
     let example = file("jhe-ow.toml.example");
     for name in environment.keys() {
-        assert!(example.contains(name.as_str()), "{name} is no variable of ours");
+        assert!(example.contains(name.as_str()), "{name} is not a variable of the program");
     }
     assert_eq!(service["read_only"], true);
     assert_eq!(service["cap_drop"], serde_json::json!(["ALL"]));
-    assert_eq!(service["ulimits"]["core"], 0, "a core holds patients' data");
+    assert_eq!(service["ulimits"]["core"], 0, "core dumps would contain patients' data");
     assert!(root().join("packaging").join(service["build"]["context"].as_str().unwrap()).is_dir());
 }
 
@@ -269,12 +279,15 @@ fn kubernetes_runs_one_daemon_with_its_volume_and_no_rights() {
     assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
     assert_eq!(
         pod["enableServiceLinks"], false,
-        "JHE_OW_PORT would be refused as a setting that is not known"
+        "Kubernetes would set JHE_OW_PORT, which the program refuses as unknown"
     );
     let container = &pod["containers"][0];
     assert!(understood(&format!("jhe-ow {}", container["args"][0].as_str().unwrap())));
     assert_eq!(container["readinessProbe"]["httpGet"]["path"], "/healthz");
-    assert_eq!(container["livenessProbe"]["httpGet"]["path"], "/healthz", "a new start mends no full disk");
+    assert_eq!(
+        container["livenessProbe"]["httpGet"]["path"], "/healthz",
+        "a restart does not repair a full disk"
+    );
     assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
     let example = file("jhe-ow.toml.example");
     for variable in container["env"].as_array().unwrap() {
@@ -283,10 +296,13 @@ fn kubernetes_runs_one_daemon_with_its_volume_and_no_rights() {
     let image = format!("jhe-ow:{}", env!("CARGO_PKG_VERSION"));
     assert_eq!(container["image"], image);
     let policy = documents.iter().find(|one| one["kind"] == "NetworkPolicy").unwrap();
-    assert_eq!(policy["spec"]["podSelector"], set["spec"]["selector"], "it is about the daemon");
+    assert_eq!(policy["spec"]["podSelector"], set["spec"]["selector"], "the policy selects the daemon");
     assert_eq!(policy["spec"]["policyTypes"], serde_json::json!(["Ingress", "Egress"]));
     let callers = policy["spec"]["ingress"].as_array().unwrap();
-    assert!(callers.iter().all(|one| one["from"][0]["namespaceSelector"].is_object()), "not from everywhere");
+    assert!(
+        callers.iter().all(|one| one["from"][0]["namespaceSelector"].is_object()),
+        "ingress must be limited by namespace"
+    );
 }
 
 #[test]
@@ -300,7 +316,8 @@ fn images_of_others_are_named_by_digest() {
         if image == "scratch" || image == "builder" {
             continue;
         }
-        let (_, digest) = image.split_once("@sha256:").unwrap_or_else(|| panic!("{image} has no digest"));
+        let (_, digest) =
+            image.split_once("@sha256:").unwrap_or_else(|| panic!("{image} is not pinned by digest"));
         assert!(digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()), "{image}");
         outside += 1;
     }
@@ -320,6 +337,6 @@ fn images_are_named_without_a_host() {
     assert!(images.len() > 6, "{images:?}");
     for image in images {
         let (host, _) = image.split_once('/').unwrap_or_default();
-        assert!(!host.contains(['.', ':']), "{image} is fetched from one place only");
+        assert!(!host.contains(['.', ':']), "{image} must not name a registry host");
     }
 }

@@ -1,13 +1,13 @@
-//! Inputs that are large, deep or compressed beyond what a mutation of a seed produces.
+//! Inputs larger, deeper or more compressed than mutations of a seed.
 
 use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// Bytes of what is large: more than half of what is read of any answer.
+/// Size of large inputs in bytes: more than half of the maximum size of an answer.
 const LARGE: usize = 10 * 1024 * 1024;
-/// The same of a text that comes in an address or in a file of ours.
+/// Size of large texts in addresses and in the program's own files.
 const LONG: usize = 1024 * 1024;
 
 /// Returns the large and odd inputs of a target, each with its description.
@@ -85,7 +85,7 @@ pub fn of(target: &str) -> Vec<(&'static str, Vec<u8>)> {
     all
 }
 
-/// These bytes packed, so many times one after the other.
+/// Returns these bytes compressed with gzip, repeated `times` times.
 fn packed(bytes: &[u8], times: usize) -> Vec<u8> {
     let mut packed = GzEncoder::new(Vec::new(), Compression::best());
     packed.write_all(bytes).unwrap();

@@ -1,4 +1,4 @@
-//! Inputs: made of seeds by chance, and large ones.
+//! Random and large inputs.
 
 pub mod large_inputs;
 pub mod mutate;

@@ -1,11 +1,11 @@
-//! Mutates seeds at random: bits, pieces, and words that parsers stumble over.
+//! Mutates seeds at random: bits, slices, and values that parsers often mishandle.
 
 use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// Words that replace a value, a piece of a text, or a part of either.
+/// Replacements for values and pieces of text.
 const WORDS: &[&[u8]] = &[
     b"null",
     b"true",
@@ -64,7 +64,7 @@ const WORDS: &[&[u8]] = &[
     b"\x1f\x8b\x08\x00",
     b"\xef\xbb\xbf",
 ];
-/// Changes of one input.
+/// Maximum number of changes per input.
 const CHANGES: u64 = 6;
 
 pub struct Mutator {
@@ -77,7 +77,7 @@ impl Mutator {
         Self { state: seed, seeds }
     }
 
-    /// The next input, of at most so many bytes; now and then packed, where that may be.
+    /// Returns the next input of at most `longest` bytes; sometimes compressed, if permitted.
     pub fn next(&mut self, longest: usize, may_be_packed: bool) -> Vec<u8> {
         let mut input = self.seed();
         for _ in 0..=self.roll(CHANGES) {
@@ -95,7 +95,7 @@ impl Mutator {
         input
     }
 
-    /// A number below `sides`, by the splitmix generator.
+    /// Returns a number below `sides` (splitmix).
     fn roll(&mut self, sides: u64) -> u64 {
         self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.state;
@@ -138,7 +138,7 @@ impl Mutator {
                 let word = self.word();
                 input.splice(at..at, word.iter().copied());
             }
-            // A value gives way to another: most of what is left is still what it was.
+            // Replaces one value and leaves the rest intact.
             _ => {
                 let Some(colon) = input[at..].iter().position(|byte| matches!(byte, b':' | b'[' | b'='))
                 else {

@@ -1,4 +1,4 @@
-//! Patients and what is expected of them, and the helpers that this drill shares with `tests/promises`.
+//! Patients with their expected observations, and helpers shared with `tests/promises`.
 
 #[path = "../../promises/support/bucket.rs"]
 #[expect(dead_code, reason = "the promises use what this drill does not")]

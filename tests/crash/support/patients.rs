@@ -1,4 +1,4 @@
-//! Patients of all kinds, with what must be stored of them and must have reached JHE.
+//! Patients with all kinds of data, and the observations that must be stored and delivered.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -23,16 +23,16 @@ const CODES: &[&str] = &[
     "omh:sleep-episode:1.1",
     "ieee:sleep-stage-summary:1.0",
 ];
-/// The codes that a sleep becomes.
+/// The series of a sleep.
 const NIGHT: &[&str] = &["sleep_duration", "sleep_episode", "sleep_stage_summary"];
-/// Longer than anything waits to be still before it is sent, also where the clock was an hour and a half ahead then.
+/// Longer than any value must stay unchanged before it is sent, even with a clock that was an hour and a half ahead.
 const STILL: Duration = Duration::from_hours(51);
-/// The longest that a patient is out of reach, with all of it brought afterwards.
+/// The longest absence of a patient from JHE after which all data are still delivered.
 const AWAY: Duration = Duration::from_hours(24);
-/// As far back as every tick looks, with an hour to spare.
+/// The look-back of every tick, plus an hour.
 const HOT: Duration = Duration::from_hours(5);
 
-/// Chance from a seed.
+/// A seeded random generator.
 pub struct Dice(u64);
 
 impl Dice {
@@ -40,7 +40,7 @@ impl Dice {
         Self(seed)
     }
 
-    /// A number below `sides`, by the splitmix generator.
+    /// Returns a number below `sides` (splitmix).
     pub fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
@@ -58,31 +58,31 @@ impl Dice {
     }
 }
 
-/// A sample that must be kept: its series and its start.
+/// The key of an expected observation: series and start.
 type Key = (String, Timestamp);
 
-/// One patient.
+/// A patient with the expected observations.
 pub struct Member {
     jhe: i64,
     pub user: String,
     number: String,
-    /// The observations that must be stored.
+    /// The observations that must be stored, by key.
     model: BTreeMap<Key, f64>,
     newest: Timestamp,
     enrolled: Timestamp,
-    /// The last night, while OW may still merge it.
+    /// The last night, as long as OW may still merge it.
     night: Option<(Uuid, Timestamp, Timestamp)>,
     last_night: Timestamp,
     is_withdrawn: bool,
-    /// When it agreed again: what was measured just before is nobody's business.
+    /// Times of new consents; samples measured just before them are not expected.
     returned: Vec<Timestamp>,
 }
 
-/// The cohort of a hospital, so to speak.
+/// The patients of the drill, with OW, JHE and the store.
 pub struct Cohort {
     pub world: World,
     pub jhe: FakeJhe,
-    /// The bucket with the payloads, in raw mode: heart rates only.
+    /// The bucket with the payloads (heart rates only), in raw mode.
     pub bucket: Option<Bucket>,
     pub all: Vec<Member>,
     marks: BTreeMap<(i64, String), i64>,
@@ -93,7 +93,7 @@ impl Cohort {
         Self::of(count, World::new(), None)
     }
 
-    /// In raw mode.
+    /// Creates a cohort in raw mode.
     pub fn raw(count: i64) -> Self {
         let (world, bucket) = raw_world();
         Self::of(count, world, Some(bucket))
@@ -113,7 +113,7 @@ impl Cohort {
         cohort
     }
 
-    /// Takes in a patient of JHE's who has agreed to everything.
+    /// Adds a JHE patient who consents to everything.
     pub fn admit(&mut self, jhe: i64) {
         let now = self.world.now;
         self.jhe.add_patient(jhe, jhe - 30000, now.minus(DAY));
@@ -139,7 +139,7 @@ impl Cohort {
         });
     }
 
-    /// Everybody goes on to live, and what was measured is corrected here and there.
+    /// Adds new samples for every patient and corrects some earlier ones.
     pub fn live(&mut self, dice: &mut Dice) {
         let (world, now) = (&self.world, self.world.now);
         for member in &mut self.all {
@@ -157,14 +157,14 @@ impl Cohort {
         }
     }
 
-    /// A sample that cannot be read: it must cost nothing but itself.
+    /// Adds an invalid sample, which must not affect any other sample.
     #[cfg(debug_assertions)]
     pub fn spoil(&self) {
         let row = Row::of("heart_rate", self.world.now.minus(MINUTE * 2), 60.0).with_unit("furlong");
         self.world.sim.put_row(&self.all[0].user, row.with_device("broken"));
     }
 
-    /// One patient withdraws, or agrees again, now: between two reads, so that it is known what must be kept.
+    /// Withdraws or grants a patient's consent between two reads, so that the expected samples are known.
     pub fn change_consent(&mut self, place: usize) {
         let now = self.world.now;
         let member = &mut self.all[place];
@@ -175,7 +175,7 @@ impl Cohort {
         self.jhe.consent_to(member.jhe, HEART_RATE, !member.is_withdrawn, now);
     }
 
-    /// Everybody agrees to everything again.
+    /// Grants every patient's consent again.
     pub fn consent_all(&mut self) {
         for place in 0..self.all.len() {
             if self.all[place].is_withdrawn {
@@ -184,7 +184,7 @@ impl Cohort {
         }
     }
 
-    /// Checks what must hold at any instant: the file is intact, and no mark went back.
+    /// Checks the invariants that hold at any time: the file is intact, and no high-water mark moved back.
     pub fn check_file(&mut self) {
         let db = rusqlite::Connection::open(self.world.database()).unwrap();
         db.busy_timeout(Duration::from_secs(10)).unwrap();
@@ -194,30 +194,37 @@ impl Cohort {
                                                 SELECT commit_number FROM revisions)
                           WHERE commit_number NOT IN (SELECT number FROM commits)";
         let numberless: i64 = db.query_row(numberless, [], |row| row.get(0)).unwrap();
-        assert_eq!(numberless, 0, "rows without their commit");
+        assert_eq!(numberless, 0, "rows whose commit number is missing in commits");
         let mut query = db.prepare("SELECT link_id, series_type, instant FROM high_water_marks").unwrap();
         let marks = query.query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?))).unwrap();
         let marks: BTreeMap<(i64, String), i64> = marks.map(Result::unwrap).collect();
         for (of, before) in &self.marks {
             assert!(
                 marks.get(of).is_some_and(|now| now >= before),
-                "the mark of {of:?} went back from {before}"
+                "the high-water mark of {of:?} moved back from {before}"
             );
         }
         self.marks = marks;
         let state = self.jhe.state();
-        assert_eq!((state.overlaps, state.unconsented), (0, 0), "in two batches at once; without consent");
+        assert_eq!(
+            (state.overlaps, state.unconsented),
+            (0, 0),
+            "overlapping batches of a patient, entries without consent"
+        );
         let named = || state.kept.iter().filter(|kept| !kept.identifier.1.is_empty());
         let names: BTreeSet<_> = named().map(|kept| &kept.identifier).collect();
-        assert_eq!(names.len(), named().count(), "an identifier twice at JHE");
+        assert_eq!(names.len(), named().count(), "JHE has an identifier twice");
     }
 
-    /// A tick of which nothing is in the way: it runs at once, and then what is kept is what OW has.
+    /// Runs an undisturbed tick: it gets the lock at once, and afterwards the store equals OW's data.
     pub fn recover(&mut self) {
         let ran = self.world.poll();
-        assert!(ran.code == 0 && !ran.stdout.contains("skipped"), "the lock is free at once: {ran:?}");
+        assert!(
+            ran.code == 0 && !ran.stdout.contains("skipped"),
+            "the tick must get the lock at once: {ran:?}"
+        );
         let dead = names(&self.world.data_dir()).into_iter().filter(|name| name.starts_with("tick-"));
-        assert_eq!(dead.collect::<Vec<_>>(), [""; 0], "files of the dead are left");
+        assert_eq!(dead.collect::<Vec<_>>(), [""; 0], "killed processes left files behind");
         self.check_file();
         for member in &self.all {
             let kept: Vec<(Key, f64)> = self
@@ -227,14 +234,14 @@ impl Cohort {
                 .map(|line| ((line.series, line.start), line.value))
                 .collect();
             let unique: BTreeMap<Key, f64> = kept.iter().cloned().collect();
-            assert_eq!(kept.len(), unique.len(), "patient {}: something is kept twice", member.number);
+            assert_eq!(kept.len(), unique.len(), "patient {}: an observation is stored twice", member.number);
             let lost: Vec<_> =
                 member.model.iter().filter(|(key, value)| unique.get(key) != Some(value)).collect();
             let added: Vec<_> = unique.iter().filter(|(key, _)| !member.model.contains_key(key)).collect();
             let (patient, now) = (&member.number, self.world.now);
             assert!(
                 lost.is_empty() && added.is_empty(),
-                "patient {patient}, {now}, raw {}, enrolled {}: lost {lost:?}, kept instead {:?}, added {added:?}, revisions {:?}",
+                "patient {patient}, {now}, raw {}, enrolled {}: lost {lost:?}, stored instead {:?}, added {added:?}, revisions {:?}",
                 self.bucket.is_some(),
                 member.enrolled,
                 lost.iter().map(|(key, _)| unique.get(key)).collect::<Vec<_>>(),
@@ -243,7 +250,7 @@ impl Cohort {
         }
     }
 
-    /// Makes a backup; answers with its file.
+    /// Makes a backup; returns its path.
     pub fn back_up(&self) -> std::path::PathBuf {
         let file = self.world.directory.path().join("backup.sqlite3");
         let ran = self.world.run(&["backup", file.to_str().unwrap(), "--force"]);
@@ -251,7 +258,7 @@ impl Cohort {
         file
     }
 
-    /// Restores an older backup over the store. Its marks are older, too.
+    /// Restores an older backup, including its older high-water marks.
     pub fn restore(&mut self, file: &std::path::Path) {
         self.wait_until_idle();
         let ran = self.world.run(&["restore", file.to_str().unwrap(), "--force"]);
@@ -262,7 +269,7 @@ impl Cohort {
         self.marks.clear();
     }
 
-    /// Waits until JHE has nothing in hand, as an hour that passes does.
+    /// Waits until JHE is idle.
     pub fn wait_until_idle(&self) {
         wait_for(async {
             for _ in 0..2 {
@@ -272,7 +279,7 @@ impl Cohort {
         });
     }
 
-    /// Lets pass what has to pass, and then JHE has of everybody what is kept, once each.
+    /// Lets every delay pass, then checks that JHE has each stored observation once.
     pub fn deliver(&mut self) {
         self.wait_until_idle();
         self.world.pass(STILL);
@@ -291,7 +298,7 @@ impl Cohort {
         let mut at_jhe: BTreeMap<String, Vec<Value>> = BTreeMap::new();
         let mut identifiers: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for kept in self.jhe.state().kept.iter().filter(|kept| kept.patient == member.jhe) {
-            // A killed worker leaves no identifier; the document has the same uuid.
+            // An observation of a killed worker has no identifier; its document has the same UUID.
             let uuid = kept.document["header"]["uuid"].as_str().unwrap();
             let name = uuid.split('#').next().unwrap().to_owned();
             identifiers.entry(name.clone()).or_default().push(kept.identifier.1.clone());
@@ -319,12 +326,15 @@ impl Cohort {
                 self.outbox_rows()
             );
             let is_twice = there.windows(2).any(|pair| pair[0] == pair[1]);
-            assert!(!is_twice, "the same twice: {there:?} as {:?}", identifiers[name]);
+            assert!(!is_twice, "JHE got the same value twice in a row: {there:?} as {:?}", identifiers[name]);
         }
-        assert!(at_jhe.keys().all(|name| here.contains_key(name)), "JHE has what is not kept here");
+        assert!(
+            at_jhe.keys().all(|name| here.contains_key(name)),
+            "JHE has an observation that is not stored here"
+        );
     }
 
-    /// The latest values that were replaced, for whoever looks for the reason.
+    /// Returns the latest replaced values, for failure messages.
     fn revisions(&self) -> Vec<String> {
         let db = rusqlite::Connection::open(self.world.database()).unwrap();
         let mut query = db
@@ -337,7 +347,7 @@ impl Cohort {
         query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     }
 
-    /// Returns the rows left in the outbox, for the message of a failure.
+    /// Returns the rows left in the outbox, for failure messages.
     fn outbox_rows(&self) -> Vec<String> {
         let db = rusqlite::Connection::open(self.world.database()).unwrap();
         let mut query = db
@@ -350,19 +360,19 @@ impl Cohort {
         query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     }
 
-    /// Counts the samples that must be stored.
+    /// Counts the expected observations.
     pub fn samples(&self) -> usize {
         self.all.iter().map(|member| member.model.len()).sum()
     }
 }
 
-/// Summaries of stages are kept here alone.
+/// Returns false for sleep stage summaries, which are not sent to JHE.
 fn is_sent(body: &Value) -> bool {
     body.get("sleep_stage_summary").is_none()
 }
 
 impl Member {
-    /// Returns the heart rates since the last call; some come late, some are corrected.
+    /// Returns the heart rates since the last call; some are late, some are corrections.
     fn hearts(&mut self, dice: &mut Dice, now: Timestamp) -> Vec<(Timestamp, f64)> {
         let mut rates = Vec::new();
         let mut at = self.newest.max(now.minus(AWAY)).plus(FIVE_MINUTES);
@@ -377,7 +387,7 @@ impl Member {
         if self.is_withdrawn {
             return rates;
         }
-        // Some come late, in the gaps, and some are corrected: of what this tick looks at.
+        // Within a tick's look-back, some samples arrive late, and some are corrected.
         let recent: Vec<Timestamp> = self
             .model
             .keys()
@@ -399,7 +409,7 @@ impl Member {
         rates
     }
 
-    /// Has OW store heart rates in an object or two; of an instant that is in both the later one counts.
+    /// Stores heart rates in one or two objects; if both contain an instant, the later object counts.
     fn store(&self, bucket: &Bucket, dice: &mut Dice, now: Timestamp, rates: &[(Timestamp, f64)]) {
         let day = now.to_string()[..10].to_owned();
         let parts = rates.split_at(rates.len() / 2);
@@ -414,7 +424,7 @@ impl Member {
         }
     }
 
-    /// The total of the day, which grows.
+    /// Adds the growing total of the day.
     fn steps(&mut self, world: &World, dice: &mut Dice, now: Timestamp) {
         let day = now.midnight();
         let stamp = day.plus(HOUR * 4);
@@ -437,7 +447,7 @@ impl Member {
         self.model.insert(("blood_pressure".to_owned(), at), high);
     }
 
-    /// A sleep, whose second part comes with the next look at it.
+    /// Adds a sleep, or the second part of the last one.
     fn sleep(&mut self, world: &World, dice: &mut Dice, now: Timestamp) {
         if let Some((id, start, end)) = self.night.take() {
             let longer = end.plus(MINUTE * 20);

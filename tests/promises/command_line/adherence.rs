@@ -7,7 +7,7 @@ use crate::support::bucket::{Bucket, use_bucket};
 use crate::support::doctor::sql;
 use crate::support::harness::*;
 
-/// Date, samples, hours and consent of each line.
+/// Returns date, samples, hours and consent of each line.
 fn days(world: &World, options: &[&str]) -> Vec<[String; 4]> {
     let arguments: Vec<&str> = ["adherence"].into_iter().chain(options.iter().copied()).collect();
     let ran = world.run(&arguments);
@@ -29,7 +29,7 @@ fn expect(world: &World, options: &[&str], expected: &[[&str; 4]]) {
     assert_eq!(days(world, options), expected.iter().map(|day| day.map(str::to_owned)).collect::<Vec<_>>());
 }
 
-/// A patient in a study that asks for heart rate; answers with OW user and number.
+/// Adds a patient to a study that asks for heart rate; returns OW user and number.
 fn participant(world: &World, zone: &str) -> (String, String) {
     let (user, patient) = world.patient_of(&[HEART_RATE], zone);
     study_of(world, &[&patient], &[HEART_RATE]);
@@ -87,7 +87,7 @@ fn a_sample_counts_for_the_day_where_the_patient_was() {
     let world = World::new();
     let (user, _) = participant(&world, "Europe/Berlin");
     for hour in 0..3 {
-        // From 21:00 on the twentieth to midnight in New York.
+        // From 21:00 on 20 November to midnight in New York.
         let at = at("2026-11-21T02:00:00Z").plus(HOUR * hour);
         world.sim.put_row(&user, Row::heart_rate(at, 60.0).with_zone("-05:00"));
     }
@@ -119,7 +119,7 @@ fn a_study_counts_only_data_its_own_consent_covers() {
     let samples = |world: &World| -> Vec<String> {
         days(world, &[]).into_iter().map(|[_, samples, ..]| samples).collect()
     };
-    assert_eq!(samples(&world), ["4"], "the operator recorded a consent for no study in particular");
+    assert_eq!(samples(&world), ["4"], "a consent recorded by the operator applies to every study");
     let grant = |from: i64, until: &str| {
         sql(
             &world,
@@ -132,11 +132,11 @@ fn a_study_counts_only_data_its_own_consent_covers() {
     };
     let nine = world.now.minus(HOUR * 2).minus(FIVE_MINUTES).micros();
     grant(nine, &nine.to_string());
-    assert!(samples(&world).is_empty(), "a refusal of the study itself counts more");
+    assert!(samples(&world).is_empty(), "a refusal given to the study takes precedence");
     grant(1, &nine.to_string());
-    assert_eq!(samples(&world), ["2"], "up to the withdrawal");
+    assert_eq!(samples(&world), ["2"], "samples count up to the withdrawal");
     grant(nine, "NULL");
-    assert_eq!(samples(&world), ["4"], "the first grant reaches back");
+    assert_eq!(samples(&world), ["4"], "the first grant also covers earlier samples");
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn set_aside_hidden_and_erased_data_are_not_counted() {
     world.sim.put(&right, world.now.minus(HOUR * 3), 71.0);
     world.run(&["patient", "link", &patient, "--ow-user", &right, "--mistake"]);
     assert_eq!(world.created(), 2);
-    assert_eq!(samples(&world), ["2"], "what came through a mistaken link is somebody else's");
+    assert_eq!(samples(&world), ["2"], "samples read through a wrong link do not count");
     world.pass(HOUR);
     assert_eq!(world.run(&["patient", "consent", &patient, HEART_RATE, "--withdraw"]).code, 0);
     assert_eq!(samples(&world), ["2"]);
@@ -179,5 +179,5 @@ fn set_aside_hidden_and_erased_data_are_not_counted() {
     assert!(samples(&world).is_empty());
     world.setting("data.after_withdrawal", "keep");
     sql(&world, &format!("INSERT INTO erasures (patient_id, started_at) VALUES ({patient}, 1)"));
-    assert!(samples(&world).is_empty(), "an erasure that is under way");
+    assert!(samples(&world).is_empty(), "a patient under erasure is not listed");
 }

@@ -1,4 +1,4 @@
-//! Every command line in the documents parses, and those that need nothing else succeed.
+//! Every command line in the documents parses, and commands without further requirements succeed.
 
 use std::io::Write;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::support::command_lines::{calls, mentioned, shell_lines, shortest_call
 use crate::support::doctor::sql;
 use crate::support::harness::*;
 
-/// Lines of the README that need something that is not there in a test, by what is in them.
+/// Lines of the README with requirements that the tests cannot meet, by a part of the line.
 const NEEDS_MORE: &[(&str, &str)] = &[
     ("jhe-ow demo", "runs until a signal; its own tests walk it"),
     ("cargo run --release -- demo", "the same"),
@@ -48,14 +48,14 @@ fn document(name: &str) -> String {
 fn every_command_line_in_the_documents_is_understood() {
     let mut count = 0;
     for name in DOCUMENTS.iter().copied().chain(["packaging/README.md"]) {
-        // What the package has for its service takes the same.
+        // `jhe-ow-ctl` of the package takes the same arguments.
         let text = document(name).replace("jhe-ow-ctl ", "jhe-ow ");
         let typed: Vec<_> = shell_lines(&text).iter().flat_map(|line| calls(line)).collect();
         for call in &typed {
             assert_eq!(understand(call), Ok(()), "{name}: {}", call.join(" "));
         }
         for call in mentioned(&text).iter().flat_map(|line| calls(line)) {
-            // Prose names a command also without what it needs.
+            // Prose may name a command without its required arguments.
             let is_well = match understand(&call) {
                 Ok(()) | Err(ErrorKind::MissingRequiredArgument) => true,
                 Err(ErrorKind::InvalidValue) => call.last().is_some_and(|last| last.starts_with("--")),
@@ -65,11 +65,11 @@ fn every_command_line_in_the_documents_is_understood() {
         }
         count += typed.len();
     }
-    assert!(count > 60, "{count} were found");
+    assert!(count > 60, "only {count} commands were found");
 }
 
-/// Replaces the placeholders of a line by users, numbers and paths that exist here. Each data set
-/// gets a directory of its own, named by `call`, as several documents write one.
+/// Replaces the placeholders of a line by existing users, numbers and paths. Each data set gets its own directory,
+/// named by `call`.
 fn with_local_values(line: &str, world: &World, linked: &str, unlinked: &str, call: usize) -> String {
     line.replace("009edd1e-49f6-4e35-a7b9-952f45e501e9", linked)
         .replace("UUID", unlinked)
@@ -83,11 +83,11 @@ fn as_texts(call: &[String]) -> Vec<&str> {
     call.iter().map(String::as_str).collect()
 }
 
-/// Runs it; whoever asks for a password or a secret gets one.
+/// Runs a command with a password or secret on its standard input.
 fn succeeds(mut command: Command, typed: String) -> String {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    // Most do not read it, and are gone before.
+    // Most commands exit without reading their input.
     let _ = child.stdin.take().unwrap().write_all(b"correct horse battery\n");
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{typed}: {output:?}");
@@ -100,7 +100,7 @@ fn the_readmes_self_contained_commands_succeed() {
     world.set("JHE_OW_SECRET_KEY", "0123456789abcdef0123456789abcdef");
     let user = world.sim.add_user();
     let other = world.sim.add_user();
-    // Somebody without a link, as number 1; whom the README adds is number 2.
+    // Number 1 is a patient without a link; the README's patient is number 2.
     assert_eq!(world.run(&["patient", "add", "--name", "B"]).code, 0);
     sql(
         &world,

@@ -8,7 +8,7 @@ use crate::support::command_lines::{understand, words};
 use crate::support::harness::*;
 use crate::support::running_daemon::Served;
 
-/// Every command that reads, with what it is given here; `ready` and `patient match` need somebody to ask.
+/// Every reading command with its arguments; `ready` and `patient match` are interactive.
 const READING: &[&str] = &[
     "admin list",
     "audit list",
@@ -23,7 +23,7 @@ const READING: &[&str] = &[
     "study show 1",
 ];
 
-/// Hands over each command that people type, with the words after `jhe-ow`.
+/// Calls `seen` with each public command and its path.
 fn each(definition: &Definition, path: &str, seen: &mut impl FnMut(&str, &Definition)) {
     seen(path, definition);
     for one in definition.get_subcommands() {
@@ -38,7 +38,7 @@ fn the_help_of_every_command_has_an_example_that_is_understood() {
         let own = format!("  jhe-ow {path}");
         assert!(help.contains("Example") && help.contains(&own), "jhe-ow {path} has no example:\n{help}");
         for line in help.replace(" \\\n     ", "").lines().filter(|line| line.starts_with("  jhe-ow")) {
-            // What an example does stands two blanks or more after it; what follows a pipe is not ours.
+            // The explanation of an example follows two or more spaces; other programs follow a pipe.
             let typed = line.trim().split("  ").next().unwrap();
             let typed = typed.split([';', '|', '>', '<']).next().unwrap();
             assert_eq!(understand(&words(typed)), Ok(()), "{typed}");
@@ -56,7 +56,7 @@ fn help_and_manual_say_what_each_exit_code_means() {
         for (code, meaning) in [(1, "could not be done"), (2, "nothing was written"), (3, "except for some")]
         {
             let says = |line: &str| line.trim().starts_with(&code.to_string()) && line.contains(meaning);
-            assert!(text.lines().any(says), "{code} is not explained in {text}");
+            assert!(text.lines().any(says), "exit code {code} is not explained in {text}");
         }
     }
 }
@@ -78,7 +78,7 @@ fn completions_know_every_command_in_each_shell() {
         }
     }
     assert_eq!(world.run(&["completions", "tcsh"]).code, 2);
-    assert!(!world.data_dir().exists(), "no store is made for it");
+    assert!(!world.data_dir().exists(), "the command must not create a store");
 }
 
 #[test]
@@ -145,12 +145,12 @@ fn every_command_that_reads_speaks_json_to_programs() {
         let name = path.split(' ').next_back().unwrap();
         let reads = ["list", "show", "get", "status", "verify", "match", "catalog", "ready", "doctor"]
             .contains(&name);
-        // What waits for JHE is known by the report of an export.
+        // `export --json` reports what is pending.
         assert_eq!(takes_json, reads || path == "export", "jhe-ow {path}");
         let elsewhere = ["settings get", "patient match", "ready", "doctor"].contains(&path);
         assert!(
             !reads || elsewhere || READING.iter().any(|typed| typed.starts_with(path)),
-            "{path} is not tried"
+            "{path} is not tested"
         );
     });
 }
@@ -207,7 +207,7 @@ fn ready_asks_the_daemon_and_prints_why_it_is_not_ready() {
     let clock = world.clock_in_a_file();
     let served = Served::with(&world, &[("JHE_OW_CLOCK", &clock)]);
     let (bind, url) = (format!("127.0.0.1:{}", served.port), served.url());
-    until("it is ready", || world.run(&["ready", "--bind", &bind]).code == 0);
+    until("the daemon is ready", || world.run(&["ready", "--bind", &bind]).code == 0);
     assert_eq!(world.run(&["ready", "--bind", &bind]).stdout, "ready\n");
     let json = world.run(&["ready", "--url", &url, "--json"]).stdout;
     assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["ready"], true);

@@ -75,7 +75,7 @@ fn the_configuration_is_checked_before_anything_is_made() {
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{name}: {stderr}");
         assert!(stderr.contains(told), "{stderr}");
-        assert!(!world.data_dir().exists(), "{name}: nothing is made");
+        assert!(!world.data_dir().exists(), "{name}: the command must not create anything");
     }
 }
 

@@ -33,7 +33,7 @@ fn a_study_is_added_shown_changed_and_filled_on_the_command_line() {
     assert!(changed.stdout.contains("until 2026-12-24"), "{changed:?}");
     let changed = run(&["study", "edit", "Night", "--from", "2026-12-01"]);
     assert!(changed.stdout.contains("2026-12-01 to 2026-12-24"), "{changed:?}");
-    assert!(run(&["study", "show", "1"]).stdout.contains("Europe/Berlin"), "the rest stays");
+    assert!(run(&["study", "show", "1"]).stdout.contains("Europe/Berlin"), "the other fields are unchanged");
 
     assert_eq!(run(&["patient", "add", "--name", "A", "--study", "Night"]).code, 0);
     assert_eq!(run(&["patient", "add", "--name", "B"]).code, 0);

@@ -1,4 +1,4 @@
-//! A systolic and a diastolic sample of one cuff and instant become one observation, in any order and at any distance.
+//! A systolic and a diastolic sample of one cuff and instant become one observation, in any order and with any delay.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,7 +18,7 @@ fn put(sim: &SimulatedOw, user: &str, which: &str, at: Timestamp, value: f64, cu
     sim.put_row(user, Row::of(which, at, value).with_source(Source::of("garmin")).with_device(cuff));
 }
 
-/// Returns the stored observations: the cuff, the instant, both pressures.
+/// Returns the stored observations: cuff, instant, and both values.
 fn pressures(world: &World, patient: &str) -> Vec<(String, Timestamp, f64, f64)> {
     let lines = world.lines(patient, "blood_pressure").into_iter();
     lines
@@ -52,7 +52,7 @@ fn two_cuffs_at_one_instant_are_two_observations() {
     let world = World::new();
     let (user, patient) = world.patient_of(&[BLOOD_PRESSURE], "UTC");
     let at = world.now.minus(HOUR);
-    // OW's order is by row: all systolic ones come first.
+    // OW orders by row: all systolic values come first.
     put(&world.sim, &user, SYSTOLIC, at, 124.0, "Left");
     put(&world.sim, &user, SYSTOLIC, at, 131.0, "Right");
     put(&world.sim, &user, DIASTOLIC, at, 88.0, "Right");
@@ -84,7 +84,7 @@ fn an_unpaired_value_is_listed_as_rejected_until_its_partner_arrives() {
     let (user, patient) = world.patient_of(&[BLOOD_PRESSURE], "UTC");
     let at = world.now.minus(HOUR);
     put(&world.sim, &user, SYSTOLIC, at, 124.0, "Cuff");
-    // Another one that stays alone, at the same instant, and one in a unit that is none.
+    // An unpaired value at the same instant, and one in an unsupported unit.
     put(&world.sim, &user, DIASTOLIC, at, 70.0, "Other cuff");
     world.sim.put_row(&user, Row::of(SYSTOLIC, at, 16.5).with_provider("apple").with_unit("kPa"));
     assert_eq!((world.created(), world.created()), (0, 0));
@@ -95,12 +95,12 @@ fn an_unpaired_value_is_listed_as_rejected_until_its_partner_arrives() {
         (3, 1),
         "{told:?}"
     );
-    // Its value is corrected while it waits: it is the same half all the same.
+    // The value is corrected while it waits; it stays the same unpaired value.
     put(&world.sim, &user, SYSTOLIC, at, 125.0, "Cuff");
     world.created();
     world.pass(DAY * 2);
     put(&world.sim, &user, DIASTOLIC, at, 81.0, "Cuff");
-    assert_eq!(world.created(), 1, "within the daily read of a week");
+    assert_eq!(world.created(), 1, "the weekly range of the daily read pairs the values");
     assert_eq!(pressures(&world, &patient), [("Cuff".to_owned(), at, 125.0, 81.0)]);
     let told = world.rejected();
     assert_eq!((told.len(), has(&told, "\"Other cuff\""), has(&told, "'kPa'")), (2, 1, 1), "{told:?}");
@@ -108,7 +108,7 @@ fn an_unpaired_value_is_listed_as_rejected_until_its_partner_arrives() {
     assert_eq!(world.rejected().len(), 2);
 }
 
-/// One measurement: when, with which cuff, and at which tick each half reaches OW, where it does.
+/// One measurement: minute, cuff, and the tick at which each value reaches OW, if any.
 #[derive(Debug, Clone)]
 struct Measured {
     minute: u32,
@@ -159,7 +159,7 @@ proptest! {
                 }
             }
             created += world.created();
-            // The last ones come two days late.
+            // The last values arrive two days late.
             world.pass(if tick + 2 == TICKS { DAY * 2 } else { FIVE_MINUTES * 3 });
         }
         created += world.created();
@@ -172,7 +172,7 @@ proptest! {
             let minute = f64::from(u32::try_from(at.since(began).as_secs() / 60).unwrap());
             prop_assert_eq!((systolic, diastolic), (120.0 + minute, 80.0 + minute));
         }
-        // Who stays alone is told of, and nobody else.
+        // Exactly the unpaired values are rejected.
         prop_assert_eq!(world.rejected().len(), at_ow.len() - whole.len());
     }
 }

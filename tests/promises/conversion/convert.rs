@@ -1,4 +1,4 @@
-//! `jhe-ow convert` prints what the daemon stores, or why it stores nothing.
+//! `jhe-ow convert` prints what the daemon stores, or the reason for a rejection.
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 
 use crate::support::harness::*;
 
-/// Records of every kind as OW and Oura send them, good ones and bad ones, one a line.
+/// Valid and invalid records of every kind from OW and Oura, one per line.
 const RECORDS: &str = include_str!("../../captures/convert-records.jsonl");
-/// The answers to [`RECORDS`], as they were recorded and checked; written anew by the command with [`ARGUMENTS`].
+/// The reviewed answers to [`RECORDS`]; written by the command with [`ARGUMENTS`].
 const ANSWERS: &str = include_str!("../../captures/convert-answers.jsonl");
 const ARGUMENTS: [&str; 6] = [
     "--tz",
@@ -24,7 +24,7 @@ const ARGUMENTS: [&str; 6] = [
 ];
 const RECORD: &str = r#"{"timestamp":"2026-04-09T08:30:00Z","type":"heart_rate","value":72,"unit":"bpm"}"#;
 
-/// Returns the command with nothing around it: no configuration, no home, no data directory.
+/// Returns the command in an empty environment: no configuration, home or data directory.
 fn bare(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_jhe-ow"));
     command.arg("convert").args(arguments).env_clear().current_dir("/");
@@ -37,7 +37,7 @@ fn convert(arguments: &[&str], input: &str) -> Output {
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_owned();
     let writer = std::thread::spawn(move || {
-        // If the command has ended early, its output shows that.
+        // The command may exit early; its output shows that.
         let _ = stdin.write_all(input.as_bytes());
     });
     let output = child.wait_with_output().unwrap();
@@ -114,7 +114,7 @@ fn a_line_that_cannot_be_read_gets_its_reason_and_the_next_one_is_converted() {
     assert_eq!(String::from_utf8(output.stderr).unwrap().lines().count(), 1);
     let rejected = convert(&[], &RECORD.replace("bpm", "Hz"));
     assert_eq!(lines(&rejected), [r#"{"data_points":[],"rejected":["its unit is 'Hz', not 'bpm'"]}"#]);
-    assert_eq!(rejected.status.code(), Some(0), "a rejected record is an answer");
+    assert_eq!(rejected.status.code(), Some(0), "a rejected record is a result, not an error");
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn a_reader_who_has_seen_enough_is_no_error() {
     let mut child = bare(&[]).spawn().unwrap();
     drop(child.stdout.take());
     let mut stdin = child.stdin.take().unwrap();
-    // Until the command has ended, and much more than the pipes hold.
+    // Writes far more than the pipes hold, until the command exits.
     let lines = format!("{RECORD}\n").repeat(1000);
     while stdin.write_all(lines.as_bytes()).is_ok() {}
     drop(stdin);

@@ -1,4 +1,4 @@
-//! A daily total covers the local day, grows as revisions until the day is over, and is sent to JHE once.
+//! A daily total covers the local day, grows in revisions until the day is over, and is sent to JHE once.
 
 use std::time::Duration;
 
@@ -16,12 +16,12 @@ const STEPS: &str = "omh:step-count:3.0";
 const ACTIVITY: &str = "omh:physical-activity:1.2";
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// Oura's total of a day: stamped at four in the morning there.
+/// Adds Oura's total of a day, which Oura stamps at four in the morning.
 fn total(sim: &SimulatedOw, user: &str, stamp: &str, zone: &str, steps: f64) {
     sim.put_row(user, Row::of("steps", at(stamp), steps).with_zone(zone).with_daily_total(true));
 }
 
-/// The ends of the local day, as they are written.
+/// Returns the start and end of the local day, as written in the document.
 fn day(document: &serde_json::Value) -> (String, String) {
     let interval = &document["body"]["effective_time_frame"]["time_interval"];
     let text = |end: &str| interval[end].as_str().unwrap().to_owned();
@@ -111,7 +111,7 @@ fn a_travellers_days_follow_the_local_time_of_the_samples() {
     let (user, patient) = world.patient_of(&[STEPS], "America/New_York");
     total(&world.sim, &user, "2026-11-20T09:00:00Z", "-05:00", 5000.0);
     total(&world.sim, &user, "2026-11-20T19:00:00Z", "+09:00", 6000.0);
-    // Garmin stamps the local midnight, and some say no offset: then it is the patient's own day, and a bare date that day.
+    // Garmin stamps local midnight; without an offset the patient's zone applies, and a bare date means that day.
     let garmin = Row::of("steps", at("2026-11-20T15:00:00Z"), 7000.0).with_zone("+09:00");
     world.sim.put_row(&user, garmin.with_provider("garmin").with_daily_total(true));
     let bare = Row::of("steps", at("2026-11-21T00:00:00Z"), 8000.0);
@@ -158,7 +158,7 @@ fn the_activity_of_a_day_is_revised_and_another_provider_is_another_observation(
     let (user, patient) = world.patient_of(&[ACTIVITY], "Europe/Berlin");
     world.sim.put_activity(&user, active("2026-11-20", "oura", 300.0, Some(5200.0)));
     world.sim.put_activity(&user, active("2026-11-21", "oura", 120.5, None));
-    // Nothing was measured on a day of zeros.
+    // A day of zeros has no measurements.
     world.sim.put_activity(&user, active("2026-11-19", "oura", 0.0, None));
     assert_eq!((world.created(), world.created()), (2, 0));
     let before = world.table(&patient);
@@ -173,7 +173,7 @@ fn the_activity_of_a_day_is_revised_and_another_provider_is_another_observation(
     );
     assert_eq!(after[1].local, "2026-11-21T00:00:00+01:00");
     assert_eq!(hours(&after[1]), 24);
-    // A watch synced, and OW shows its day instead.
+    // A watch syncs, and OW shows the watch's day instead.
     world.sim.put_activity(&user, active("2026-11-21", "garmin", 240.0, Some(950.0)));
     assert_eq!((world.created(), world.created()), (1, 0));
     let providers: Vec<(String, u64)> =
@@ -181,7 +181,7 @@ fn the_activity_of_a_day_is_revised_and_another_provider_is_another_observation(
     let expected = [("garmin", 0), ("oura", 0), ("oura", 1)];
     assert_eq!(providers, expected.map(|(provider, revision)| (provider.to_owned(), revision)));
     let routes: Vec<OwRoute> = world.sim.requested_types(&user).into_keys().collect();
-    assert_eq!(routes, [OwRoute::Workouts, OwRoute::Activity, OwRoute::Other], "no sample was asked for");
+    assert_eq!(routes, [OwRoute::Workouts, OwRoute::Activity, OwRoute::Other], "no samples were requested");
 }
 
 proptest! {
@@ -195,7 +195,7 @@ proptest! {
         let mut world = World::new();
         let (user, patient) = world.patient_of(&[STEPS], "Pacific/Auckland");
         world.pass(HOUR * hour);
-        // Four days, each with its steps so far; several may grow before a tick.
+        // Four days with their steps so far; several may grow before a tick.
         let mut steps = [0_u32; 4];
         let mut created = 0;
         let mut seen: Vec<(u32, u32)> = vec![(0, 0); 4];
@@ -235,7 +235,7 @@ fn a_total_that_ow_marks_only_later_is_the_same_observation_over_its_day() {
     let mut scene = Scene::new();
     scene.jhe.consent_to(40001, STEPS, true, scene.world.now.minus(DAY));
     let (user, patient) = scene.patient(40001);
-    // There are parts as well, at other instants; the totals of two days have no flag at first.
+    // Parts exist too, at other instants; two days' totals are not flagged at first.
     let put = |scene: &Scene, stamp: &str, steps: f64, flag: Option<bool>| {
         let row = Row::of("steps", at(stamp), steps).with_zone("+00:00").with_provider("oura");
         scene.world.sim.put_row(&user, flag.map_or(row.clone(), |flag| row.with_daily_total(flag)));
@@ -273,8 +273,8 @@ fn a_total_that_ow_marks_only_later_is_the_same_observation_over_its_day() {
                 && names.contains(&name.replace("#r1", ""))
         })
     };
-    assert!(corrected.len() == 2 && has(9000.0) && has(900.0), "{corrected:?} after {names:?}");
-    // OW loses the flag again: the day stays a day.
+    assert!(corrected.len() == 2 && has(9000.0) && has(900.0), "{corrected:?} must follow {names:?}");
+    // OW drops the flag; the total stays a daily total.
     put(&scene, "2026-11-20T00:00:00Z", 9100.0, None);
     let ran = scene.world.run(&["poll", "--window", "5d"]);
     assert_eq!(ran.created(), 0, "{ran:?}");
@@ -297,7 +297,7 @@ fn an_offset_that_ow_learns_later_moves_the_day_and_a_profile_does_not() {
     assert_eq!(world.table(&patient)[0].revision, 1);
     world.sim.put_row(&user, Row::of("steps", at(stamp), 4000.0).with_daily_total(true));
     assert_eq!(world.created(), 0);
-    assert_eq!(start(&world), "2026-11-20T00:00:00-05:00", "an offset is not unlearned");
+    assert_eq!(start(&world), "2026-11-20T00:00:00-05:00", "a known offset is kept");
 }
 
 #[test]

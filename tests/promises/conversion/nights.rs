@@ -17,7 +17,7 @@ const STAGES: &str = "ieee:sleep-stage-summary:1.0";
 const IN_BED: &str = "ieee:time-in-bed:1.0";
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// A night of these stages, an hour each.
+/// Returns a night of these stages, one hour each.
 fn night(start: Timestamp, stages: &[&str]) -> Event {
     let mut from = start;
     let mut intervals = Vec::new();
@@ -31,7 +31,7 @@ fn night(start: Timestamp, stages: &[&str]) -> Event {
 
 const EIGHT: &[&str] = &["light", "deep", "light", "awake", "light", "rem", "light", "rem"];
 
-/// The night before the tick's noon.
+/// Returns the night before noon, the time of the tick.
 fn last_night(world: &World) -> Event {
     night(world.now.minus(HOUR * 14), EIGHT)
 }
@@ -64,7 +64,7 @@ fn a_night_gives_episode_duration_stages_and_time_in_bed_each_once() {
     let names: std::collections::BTreeSet<&str> = table.iter().map(Line::uuid).collect();
     assert_eq!(names.len(), 4);
     let asked: Vec<OwRoute> = world.sim.requested_types(&user).into_keys().collect();
-    assert_eq!(asked, [OwRoute::Sleep, OwRoute::Other], "no sample was asked for");
+    assert_eq!(asked, [OwRoute::Sleep, OwRoute::Other], "no samples were requested");
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn a_night_that_changes_in_place_becomes_a_revision() {
     let id = world.sim.put_event(&user, last_night(&world));
     assert_eq!(world.created(), 2);
     let before = world.table(&patient);
-    // It began earlier, and ended later, with other stages.
+    // The corrected night began earlier and ended later, with other stages.
     let longer = night(
         world.now.minus(HOUR * 15),
         &["light", "deep", "deep", "rem", "light", "rem", "light", "rem", "awake", "rem"],
@@ -100,7 +100,7 @@ fn a_night_merged_under_a_new_id_replaces_the_old_one_for_good() {
     let first = world.sim.put_event(&user, night(world.now.minus(HOUR * 14), &EIGHT[..3]));
     assert_eq!(world.created(), 1);
     let before = world.table(&patient);
-    // The second part came; then a third one, which begins the night earlier.
+    // The second part arrives; then a third one begins earlier.
     let merged = world.sim.replace_events(&user, &[first], last_night(&world));
     let earlier = night(world.now.minus(HOUR * 16), &["light"; 10]);
     for (revision, merges) in [(1, None), (2, Some(earlier.clone()))] {
@@ -132,7 +132,7 @@ fn merging_two_stored_parts_creates_no_new_observation() {
         world.pass(FIVE_MINUTES * 3);
         assert_eq!(world.created(), 0);
         let revisions: Vec<u64> = world.table(&patient).iter().map(|line| line.revision).collect();
-        assert_eq!(revisions, [1, 0], "the second part is not sent again; it cannot be taken back either");
+        assert_eq!(revisions, [1, 0], "the second part is not sent again, and JHE cannot delete it");
     }
 }
 
@@ -191,7 +191,7 @@ fn the_nights_of_two_devices_are_two_observations() {
     assert_eq!(world.created(), 0);
     let devices: Vec<String> = world.table(&patient).into_iter().map(|line| line.device).collect();
     assert_eq!(devices, ["Band", "Watch", ""]);
-    // A device that gets another name has the same nights.
+    // A renamed device has the same nights.
     let events = world.sim.events(&user);
     let (id, event) = events.iter().find(|(_, event)| event.source == device("Band")).unwrap();
     world.sim.update_event(&user, *id, event.clone().with_source(device("Band 2")));
@@ -202,11 +202,11 @@ fn the_nights_of_two_devices_are_two_observations() {
 fn a_night_across_two_windows_is_stored_once() {
     let mut world = World::new();
     let (user, patient) = world.patient_of(&[EPISODE], "UTC");
-    // A read of twenty days goes in slices of seven.
+    // A read of twenty days uses slices of seven.
     let border = world.now.minus(DAY * 13);
     let crossing = world.sim.put_event(&user, night(border.minus(HOUR * 3), EIGHT));
     let behind = world.sim.put_event(&user, night(border.plus(DAY), &EIGHT[..4]));
-    // This one is still under way, as far as OW knows.
+    // OW has not seen the end of this night.
     world.sim.put_event(&user, night(world.now.minus(HOUR), EIGHT));
     let past = |world: &World| {
         let ran = world.run(&["poll", "--window", "20d"]);
@@ -215,7 +215,7 @@ fn a_night_across_two_windows_is_stored_once() {
     };
     assert_eq!(past(&world), 3);
     let before = world.table(&patient);
-    // OW merges what lay behind the border into something that begins before it.
+    // OW merges the night after the border with a night that begins before it.
     world.sim.remove_event(&user, crossing);
     world.sim.replace_events(&user, &[behind], night(border.minus(HOUR), &["light"; 29]));
     world.pass(MINUTE);
@@ -239,7 +239,7 @@ fn a_night_overlapping_a_withdrawal_is_not_stored() {
     consent(&world, "--withdraw");
     world.pass(HOUR * 2);
     consent(&world, "--grant");
-    // The times without consent are from 12 to 14 hours after noon.
+    // Consent is missing from 12 to 14 hours after noon.
     let hours = |from: u32, until: u32| Event::nap(began.plus(HOUR * from), began.plus(HOUR * until));
     for (from, until) in [(9, 12), (10, 13), (11, 15), (12, 14), (13, 16), (14, 15)] {
         world.sim.put_event(&user, hours(from, until));
@@ -277,7 +277,7 @@ fn events_over_many_pages_all_arrive_but_for_the_bad_ones() {
         .iter()
         .filter(|asked| asked.has_cursor && asked.route == OwRoute::Sleep)
         .count();
-    assert_eq!(pages, 2, "two further ones; the next tick needs none");
+    assert_eq!(pages, 2, "two further pages in the first tick, none in the next");
 }
 
 #[test]
@@ -286,7 +286,7 @@ fn a_window_that_fails_midway_duplicates_no_night() {
     let (user, patient) = world.patient_of(&[EPISODE], "UTC");
     let old = world.sim.put_event(&user, night(world.now.minus(HOUR * 14), &EIGHT[..4]));
     assert_eq!(world.created(), 1);
-    // The merged night is on the first of two pages, and that the old one has gone shows after the second.
+    // The merged night is on the first of two pages; only the second page shows that the old one is gone.
     world.sim.replace_events(&user, &[old], last_night(&world));
     world.sim.put_event(&user, Event::nap(world.now.minus(HOUR), world.now.minus(MINUTE)));
     for place in 0..120 {
@@ -337,7 +337,7 @@ fn a_failed_read_does_not_move_the_mark() {
     world.sim.put(&user, world.now.minus(HOUR), 60.0);
     world.sim.put_event(&user, last_night(&world));
     world.created();
-    // Nobody looked for two months, which is more than any sweep reads again.
+    // No poll ran for two months, longer than any sweep reads back.
     let began = world.now;
     world.pass(DAY * 60);
     for day in 0..60 {
@@ -346,7 +346,7 @@ fn a_failed_read_does_not_move_the_mark() {
         world.sim.put_event(&user, Event::nap(start.plus(HOUR * 11), start.plus(HOUR * 12)));
     }
     world.sim.put(&user, world.now.minus(HOUR), 61.0);
-    // The page of the oldest week is none.
+    // The page of the oldest week is invalid.
     let broken = Event::nap(began.plus(HOUR), began.plus(HOUR * 2));
     let broken = world.sim.put_event(&user, broken.with_json("{"));
     assert_eq!(world.poll().code, 3);
@@ -379,7 +379,7 @@ fn a_night_is_sent_and_its_correction_once_unchanged_long_enough() {
     let (user, patient) = scene.patient(40001);
     let id = scene.world.sim.put_event(&user, last_night(&scene.world));
     assert_eq!(scene.world.created(), 3);
-    // The stages are kept here: over FHIR JHE takes Open mHealth's codes only.
+    // Stages are stored locally only: JHE's FHIR interface accepts only Open mHealth codes.
     assert!(scene.export().stdout.contains("Delivered 2"));
     let longer = night(scene.world.now.minus(HOUR * 15), &["light"; 9]);
     scene.world.sim.update_event(&user, id, longer);

@@ -1,4 +1,4 @@
-//! Observations are written as documents and tables, in a stream that never holds everything in memory.
+//! Observations are written as documents and tables in a stream, never completely in memory.
 
 use jhe_ow::simulator::samples_table::Row;
 
@@ -27,7 +27,7 @@ fn a_zone_offset_added_later_is_no_revision() {
     assert_eq!(document["body"]["effective_time_frame"]["date_time"], "2026-11-21T10:00:00+02:00");
     assert!(
         world.run(&["observations", "--format", "csv"]).stdout.trim().contains(",0,,heart_rate,,,"),
-        "still revision 0"
+        "the revision is still 0"
     );
 }
 
@@ -52,7 +52,7 @@ fn a_bad_sample_is_rejected_and_the_rest_of_its_page_is_stored() {
     for reason in ["its value \"high\" is not a number", "its timestamp 'noon' is wrong", "1e400"] {
         assert!(list.contains(reason), "{reason} is not in {list}");
     }
-    assert_eq!(list.lines().count(), 6, "each kept once, with its text: {list}");
+    assert_eq!(list.lines().count(), 6, "each rejected sample is stored once with its reason: {list}");
 }
 
 #[test]

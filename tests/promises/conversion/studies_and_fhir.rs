@@ -1,4 +1,4 @@
-//! `jhe-ow observations` names the patient and the study in every format, and writes FHIR for any server.
+//! `jhe-ow observations` names the patient and the study in every format, and writes standard FHIR.
 
 use jhe_ow::simulator::samples_table::Row;
 use serde_json::Value;
@@ -8,8 +8,8 @@ use crate::support::erasure::one;
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
 
-/// A world with a study and two patients with four heart rates each: one enrolled, who agrees for the study
-/// from the second rate on, and one who is not.
+/// Returns a world with a study and two patients with four heart rates each: one who is enrolled and consents for the
+/// study from the second rate on, and one who is not enrolled.
 fn study() -> (World, String, String) {
     let world = World::new();
     let (user, patient) = world.patient_of(&[HEART_RATE], "UTC");
@@ -47,7 +47,7 @@ fn a_study_gets_its_patients_its_codes_and_what_they_agreed_to_give_it() {
     assert_eq!(documents(&world, &[]).len(), 8);
     for named in [study.as_str(), "Hearts at night"] {
         let lines = documents(&world, &["--study", named]);
-        assert_eq!(lines.len(), 4, "the first grant reaches back, the withdrawal is now");
+        assert_eq!(lines.len(), 4, "the first grant covers earlier samples; the withdrawal starts now");
         assert!(lines.iter().all(|line| line["header"]["user_id"] == *patient));
     }
     sql(
@@ -57,11 +57,11 @@ fn a_study_gets_its_patients_its_codes_and_what_they_agreed_to_give_it() {
             world.now.minus(HOUR * 2 + FIVE_MINUTES).micros()
         ),
     );
-    assert_eq!(documents(&world, &["--study", &study]).len(), 2, "up to the withdrawal");
+    assert_eq!(documents(&world, &["--study", &study]).len(), 2, "samples up to the withdrawal are printed");
     sql(&world, &format!("DELETE FROM consents WHERE study_id = {study}"));
-    assert_eq!(documents(&world, &["--study", &study]).len(), 4, "a consent that an operator recorded");
+    assert_eq!(documents(&world, &["--study", &study]).len(), 4, "the consent was recorded by an operator");
     sql(&world, "DELETE FROM consents");
-    assert_eq!(documents(&world, &["--study", &study]).len(), 0, "nothing without consent");
+    assert_eq!(documents(&world, &["--study", &study]).len(), 0, "nothing is printed without consent");
     sql(&world, "DELETE FROM study_codes");
     assert_eq!(documents(&world, &["--study", &study]).len(), 0);
     assert_eq!(world.run(&["observations", "--study", "Nothing"]).code, 2);
@@ -87,7 +87,7 @@ fn every_format_names_the_patient_and_the_study() {
     let header = lines.headers().unwrap().clone();
     let new =
         ["participant", "study", "source", "daily_total", "offset_minutes", "statistic", "quality", "is_nap"];
-    assert_eq!(header.iter().skip(13).collect::<Vec<_>>(), new, "after the earlier columns");
+    assert_eq!(header.iter().skip(13).collect::<Vec<_>>(), new, "the new columns follow the earlier ones");
     for record in lines.records().map(Result::unwrap) {
         let expected = if record[0] == *patient { ["017", "Hearts at night"] } else { ["", ""] };
         assert_eq!([&record[13], &record[14]], expected);
@@ -110,10 +110,10 @@ fn a_name_that_is_a_formula_is_text_in_a_table() {
     let mut devices: Vec<&str> = records.iter().map(|record| &record[6]).collect();
     devices.sort_unstable();
     assert_eq!(devices, ["'+1+1", "'=HYPERLINK(\"http://x\",\"y\")", "'@SUM(1)"]);
-    assert!(records.iter().all(|record| record[17] == *"-300"), "a number stays a number");
+    assert!(records.iter().all(|record| record[17] == *"-300"), "negative numbers are not escaped");
     let document = &documents(&world, &["--format", "omh"])[0];
     let device = &document["header"]["external_datasheets"][0]["datasheet_reference"];
-    assert!(!device.as_str().unwrap().starts_with('\''), "only in tables");
+    assert!(!device.as_str().unwrap().starts_with('\''), "the text is escaped in tables only");
 }
 
 #[test]

@@ -26,12 +26,12 @@ const GLUCOSE: &str = "omh:blood-glucose:4.0";
 const TEMPERATURE: &str = "omh:body-temperature:4.0";
 const STEPS: &str = "omh:step-count:3.0";
 
-/// Every code that a type of the catalogue becomes, once.
+/// Returns every code of the catalogue.
 fn all_codes() -> Vec<&'static str> {
     SERIES.iter().map(|series| series.code).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// The types that are one value at an instant, and what their data points say.
+/// Returns the types with one value at an instant, and the bodies of their data points.
 fn instants() -> impl Iterator<Item = (&'static SeriesType, &'static str, &'static str)> {
     SERIES.iter().filter_map(|series| match series.body {
         OmhBody::Value(key, unit) => Some((series, key, unit)),
@@ -61,7 +61,7 @@ fn each_instant_arrives_once_with_its_body_its_unit_and_its_code() {
         let mut body = json!({ key: { "value": value, "unit": unit } });
         body["effective_time_frame"] = match series.aggregation {
             Aggregation::Range => json!({ "date_time": time }),
-            // Nobody says how long the part of a total is.
+            // The length of a partial count is unknown.
             Aggregation::Sum => {
                 json!({ "time_interval": { "start_date_time": time, "end_date_time": time } })
             }
@@ -74,7 +74,11 @@ fn each_instant_arrives_once_with_its_body_its_unit_and_its_code() {
         expected.push((series.code.to_owned(), body.to_string()));
     }
     let created = u64::try_from(expected.len()).unwrap();
-    assert_eq!((world.created(), world.created()), (created + 1, 0), "OW sums the day up as well");
+    assert_eq!(
+        (world.created(), world.created()),
+        (created + 1, 0),
+        "OW's daily summary adds one observation"
+    );
     let documents = world.documents(&patient);
     let mut found: Vec<(String, String)> =
         documents.iter().map(|document| (schema(document), document["body"].to_string())).collect();
@@ -83,7 +87,7 @@ fn each_instant_arrives_once_with_its_body_its_unit_and_its_code() {
     expected.sort();
     assert_eq!(found, expected);
     world.pass(DAY);
-    assert_eq!((world.created(), world.rejected()), (0, vec![]), "nor with the daily read of a week");
+    assert_eq!((world.created(), world.rejected()), (0, vec![]), "the weekly read creates nothing new");
 }
 
 #[test]
@@ -155,7 +159,7 @@ fn an_equal_weight_with_a_new_timestamp_is_no_new_observation() {
         created.push(world.created());
         world.pass(HOUR * 5);
     }
-    // Garmin's is the time at which somebody stood on the scales.
+    // Garmin stamps the time of the weighing.
     assert_eq!(created, [2, 1, 2, 1, 2, 1]);
     let ours = |line: &&Line| line.provider == "oura";
     let values: Vec<f64> = world.table(&patient).iter().filter(ours).map(|line| line.value).collect();
@@ -173,7 +177,7 @@ fn requested_types(codes: &[&str]) -> BTreeMap<OwRoute, BTreeSet<String>> {
     pages_of(&world, &user)
 }
 
-/// The user itself and its connections are asked about daily, whatever is consented.
+/// The user and the connections are requested daily, whatever the consent.
 fn pages_of(world: &World, user: &str) -> BTreeMap<OwRoute, BTreeSet<String>> {
     let mut asked = world.sim.requested_types(user);
     asked.remove(&OwRoute::Other);
@@ -189,7 +193,7 @@ fn only_consented_types_are_requested() {
         for series in &of {
             match series.origin {
                 OwEndpoint::Timeseries(types) => {
-                    // The daily comparison counts samples.
+                    // The daily comparison requests counts of samples.
                     expected.entry(OwRoute::Counts).or_insert_with(BTreeSet::new);
                     expected.entry(OwRoute::Timeseries).or_insert_with(BTreeSet::new).extend(set(types));
                 }
@@ -247,7 +251,7 @@ fn a_scope_withdrawn_during_the_read_is_not_stored() {
 #[test]
 fn a_tick_needs_at_most_thirteen_requests() {
     let mut world = World::new();
-    // So that the binary need not find out in each process how large a page is.
+    // Fixes the page size, so that no process has to determine it.
     world.sim.set_page_cap(1000);
     let (user, _) = world.patient_of(&all_codes(), "UTC");
     for (series, silent) in [("forced_vital_capacity", 140), ("body_temperature", 45), ("height", 15)] {
@@ -255,7 +259,7 @@ fn a_tick_needs_at_most_thirteen_requests() {
         assert_eq!(world.created(), 1);
         world.pass(DAY * silent);
     }
-    // What has been silent for 200, 60 and 15 days costs a request each; nights, workouts and days one each.
+    // Types silent for 200, 60 and 15 days cost one request each; nights, workouts and days one each.
     let mut known = world.now.minus(DAY * 3);
     let mut pages = Vec::new();
     for _ in 0..24 {
@@ -297,7 +301,7 @@ fn each_type_that_jhe_has_a_code_for_arrives_there_once() {
     sim.put_activity(&user, walked);
     assert_eq!(scene.world.created(), 15);
     assert_eq!(scene.export().code, 0);
-    // The day itself goes when it is over and still.
+    // The day's total is sent once the day is over and the total is unchanged long enough.
     scene.world.pass(DAY * 2);
     assert_eq!(scene.export().code, 0);
     let sent: BTreeSet<String> = scene.jhe.state().kept.iter().map(|kept| kept.code.clone()).collect();
@@ -311,7 +315,7 @@ fn each_type_that_jhe_has_a_code_for_arrives_there_once() {
     assert_eq!((scene.world.created(), scene.export().stdout.contains("Delivered 0")), (0, true));
 }
 
-/// A type, a minute, and quarters of an hour east of UTC, where OW says.
+/// A type, a minute, and an optional UTC offset in quarter hours.
 fn placed() -> impl Strategy<Value = (usize, u32, Option<i64>)> {
     (0..12_usize, 0..600_u32, prop::option::of(-48..=56_i64))
 }
@@ -348,7 +352,7 @@ proptest! {
             let local = line.start.local(minutes.and_then(ZoneOffset::from_minutes)).to_string();
             prop_assert_eq!(&line.local, &local);
         }
-        // The same instants on another clock: a revision where a clock was known, and no other name.
+        // The same instants with another offset: a revision if an offset was known, and the same identifier.
         for (name, at) in expected.keys() {
             put(name, *at, Some(-210));
         }

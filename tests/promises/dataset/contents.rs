@@ -52,14 +52,14 @@ fn each_data_type_has_a_table_with_time_value_and_origin() {
     assert_eq!(
         (part["steps_count"].as_str(), part["end_time"].as_str()),
         ("300", ""),
-        "its length is unknown"
+        "a partial count has no known end"
     );
     let whole = steps.iter().find(|row| row["daily_total"] == "true").unwrap();
     assert_eq!((whole["steps_count"].as_str(), whole["statistic"].as_str()), ("9800", "sum"));
     assert_eq!(whole["local_start"], format!("{}T00:00:00.000000", whole["local_date"]));
     for row in [rate, resting, part, whole] {
         let document = world.run(&["observations", "--patient-id", &patient]).stdout;
-        assert!(document.contains(&row["identifier"]), "the identifier is that of the document");
+        assert!(document.contains(&row["identifier"]), "the identifier equals the one in the document");
         assert_eq!((row["mode"].as_str(), row["revision"].as_str()), ("normalized", "0"));
         assert!(row["arrived"] > row["start_time"]);
     }
@@ -103,8 +103,8 @@ fn a_night_is_one_row_with_its_stages_and_a_nap_says_so() {
     let [nap, night] =
         [true, false].map(|is| nights.iter().find(|row| row["is_nap"] == is.to_string()).unwrap());
     assert_eq!((night["light_s"].as_str(), night["deep_s"].as_str()), ("10800", "7200"));
-    assert_eq!(night["local_date"], bed.plus(HOUR * 6).to_string()[..10], "the day of getting up");
-    assert_eq!(nap["deep_s"], "", "not made up");
+    assert_eq!(night["local_date"], bed.plus(HOUR * 6).to_string()[..10], "the date is the day of waking up");
+    assert_eq!(nap["deep_s"], "", "a missing stage stays empty");
     let stages: Vec<&str> = tables["sleep_stages"].iter().map(|row| row["stage"].as_str()).collect();
     assert_eq!(stages, ["light", "deep", "awake"]);
     assert!(tables["sleep_stages"].iter().all(|row| row["sleep"] == night["identifier"]));
@@ -139,7 +139,7 @@ fn a_data_set_names_nobody() {
     for file in names(&directory) {
         let text = fs::read_to_string(directory.join(&file)).unwrap();
         for secret in ["Rosalind", "rosalind", "Anna", "HYPERLINK", user.as_str()] {
-            assert!(!text.contains(secret), "{file} has {secret}");
+            assert!(!text.contains(secret), "{file} contains {secret}");
         }
     }
     let devices = &read(&directory)["devices"];
@@ -163,7 +163,7 @@ fn only_what_the_study_may_have_is_in_it() {
     world.run(&["patient", "consent", &patient, HEART_RATE, "--withdraw"]);
     let tables = read(&write(&world, "set", &[]).0);
     let rates: Vec<&str> = tables["heart_rate"].iter().map(|row| row["heart_rate_bpm"].as_str()).collect();
-    assert_eq!(rates, ["60"], "what was measured under the consent stays");
+    assert_eq!(rates, ["60"], "samples measured under the consent stay");
     assert!(!tables.contains_key("weight"));
     assert_eq!(tables["participants"][0]["state"], "withdrawn");
 }
@@ -195,7 +195,7 @@ fn an_impossible_value_is_rejected_and_an_improbable_one_is_marked() {
     assert_eq!(found("heart_rate", "heart_rate_bpm"), expected);
     assert_eq!(found("blood_glucose", "blood_glucose_mg_dl"), [("6.111".to_owned(), "suspect".to_owned())]);
     assert_eq!(found("oxygen_saturation", "oxygen_saturation_percent"), []);
-    assert_eq!(tables["sleep"][0]["efficiency_percent"], "", "one impossible number costs that number");
+    assert_eq!(tables["sleep"][0]["efficiency_percent"], "", "an impossible value removes that value only");
     let rejected = world.rejected().join("\n");
     for reason in
         ["its value -1 bpm cannot be measured", "its value 0 bpm", "870 percent", "efficiency_percent 870"]
@@ -204,7 +204,7 @@ fn an_impossible_value_is_rejected_and_an_improbable_one_is_marked() {
     }
 }
 
-/// A withdrawal from one study, hidden, and a study that takes data of another provider only.
+/// One study was withdrawn from and hidden, and another accepts another provider only.
 #[test]
 fn a_study_gets_what_its_own_consents_and_providers_allow_in_both_outputs() {
     let world = World::new();
@@ -236,7 +236,7 @@ fn a_study_gets_what_its_own_consents_and_providers_allow_in_both_outputs() {
         let stream =
             world.run(&["observations", "--study", study, "--format", "csv"]).stdout.lines().count() - 1;
         let rows = read(&out)["heart_rate"].len();
-        assert_eq!(rows, stream, "of study {study}");
+        assert_eq!(rows, stream, "rows of study {study}");
         rows
     };
     let all = rows("1", "all");
@@ -281,7 +281,7 @@ fn parquet_has_the_same_rows() {
                             (text.parse().unwrap(), expected[column].parse().unwrap());
                         assert!((shown - expected).abs() < 1e-9, "{name} {column}: {shown}, {expected}");
                     }
-                    // Times have another form: their digits up to the second are the same.
+                    // Times have different formats with the same date.
                     text => assert_eq!(expected[column][..10], text[..10], "{name} {column}"),
                 }
             }

@@ -1,4 +1,4 @@
-//! Bad input gets a sentence, and never half a data set.
+//! Invalid input gives an error message and never a partial data set.
 
 use std::fs;
 use std::path::PathBuf;
@@ -41,7 +41,7 @@ fn a_wrong_study_directory_or_commit_is_refused_and_nothing_is_written() {
     assert!(left.is_empty(), "{left:?}");
 }
 
-/// Both formats and the archive, on a file system of 200 KiB.
+/// Writes both formats and the archive on a file system of 200 KiB.
 #[test]
 fn a_full_disk_is_reported_and_leaves_no_half_data_set() {
     let world = World::new();

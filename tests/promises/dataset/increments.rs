@@ -1,4 +1,4 @@
-//! An increment brings an earlier data set up to date.
+//! Increments bring an earlier data set up to date.
 
 use jhe_ow::simulator::event::Event;
 
@@ -10,7 +10,7 @@ use crate::support::harness::*;
 
 const CODES: [&str; 3] = [HEART_RATE, "omh:sleep-episode:1.1", "omh:body-weight:3.0"];
 
-/// A data set that is kept up to date by increments.
+/// A data set updated by increments.
 struct Reader {
     tables: Tables,
     commit: String,
@@ -23,7 +23,7 @@ impl Reader {
         Self { tables: read(&directory), commit, steps: 0 }
     }
 
-    /// Adds an increment, and compares the result with a complete data set of the same moment.
+    /// Applies an increment and compares the result with a complete data set of the same time.
     fn follow(&mut self, world: &World, what: &str) -> Tables {
         self.steps += 1;
         let (directory, commit) =

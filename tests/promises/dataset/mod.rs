@@ -1,4 +1,4 @@
-//! The data set of a study: complete, documented, and the same by increments.
+//! The data set of a study: complete, documented, and equal when built from increments.
 
 mod contents;
 mod faults;

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use crate::support::doctor::sql;
 use crate::support::harness::*;
 
-/// A row by column.
+/// A row: values by column.
 pub(crate) type Row = BTreeMap<String, String>;
-/// The tables of a data set by name.
+/// The tables of a data set, by name.
 pub(crate) type Tables = BTreeMap<String, Vec<Row>>;
 
-/// Makes a study that asks for these codes, with these patients as P001, P002, ….
+/// Creates a study that asks for these codes, with these patients as P001, P002, ….
 pub(crate) fn study_of(world: &World, patients: &[&str], codes: &[&str]) {
     sql(
         world,
@@ -62,7 +62,7 @@ fn read_table(path: &Path) -> Vec<Row> {
     reader.records().map(|record| row(record.unwrap())).collect()
 }
 
-/// Adds an increment to a data set, as its README says.
+/// Applies an increment to a data set as its README describes.
 pub(crate) fn add_increment(tables: &mut Tables, increment: Tables) {
     for removed in &increment["removed"] {
         for (name, rows) in tables.iter_mut() {
@@ -90,7 +90,7 @@ pub(crate) fn add_increment(tables: &mut Tables, increment: Tables) {
     }
 }
 
-/// Sorts the rows of each table, and drops what describes an increment itself.
+/// Sorts the rows of each table and removes the tables about the increment itself.
 pub(crate) fn normalized(mut tables: Tables) -> Tables {
     tables.remove("removed");
     for rows in tables.values_mut() {

@@ -9,14 +9,14 @@ use crate::support::fake_jhe::*;
 use crate::support::harness::*;
 
 const MINUTE: Duration = Duration::from_mins(1);
-/// The time for which a value must be unchanged before its correction is sent.
+/// The time that a value must stay unchanged before its correction is sent.
 const STILL: Duration = Duration::from_hours(6);
 const NEARLY_STILL: Duration = Duration::from_mins(6 * 60 - 1);
 const NEARLY_TWO_DAYS: Duration = Duration::from_mins(48 * 60 - 1);
 
 const NONE: [f64; 0] = [];
 
-/// One sample, kept and delivered: the user, its instant, the daemon's number of the patient.
+/// Stores and delivers one sample; returns the user, its instant, and our patient number.
 fn delivered(scene: &mut Scene, value: f64) -> (String, Timestamp, String) {
     let (user, patient) = scene.patient(40001);
     let at = scene.world.now.minus(HOUR);
@@ -41,7 +41,7 @@ fn names(scene: &Scene) -> Vec<String> {
     scene.jhe.state().kept.iter().map(|kept| kept.identifier.1.clone()).collect()
 }
 
-/// The values at JHE after an export `later`.
+/// Passes time and exports; returns the values at JHE.
 fn values_after(scene: &mut Scene, later: Duration) -> Vec<f64> {
     scene.world.pass(later);
     scene.export();
@@ -55,10 +55,10 @@ fn a_correction_is_sent_after_six_hours_unchanged() {
     change(&mut scene, &user, at, 61.0);
     assert_eq!(values_after(&mut scene, NEARLY_STILL), [60.0]);
     change(&mut scene, &user, at, 62.0);
-    assert_eq!(values_after(&mut scene, NEARLY_STILL), [60.0], "the wait has begun anew");
+    assert_eq!(values_after(&mut scene, NEARLY_STILL), [60.0], "a new change restarts the wait");
     assert_eq!(values_after(&mut scene, MINUTE), [60.0, 62.0]);
     let names = names(&scene);
-    assert_eq!(names[1], format!("{}#r2", names[0]), "what gave way keeps its number");
+    assert_eq!(names[1], format!("{}#r2", names[0]), "the first revision keeps its identifier");
     assert_eq!(values_after(&mut scene, DAY), [60.0, 62.0]);
 }
 
@@ -73,7 +73,7 @@ fn a_value_that_changed_and_changed_back_is_not_sent() {
     assert_eq!(scene.world.kept(&patient), [(at, 60.0)]);
     let all = scene.world.run(&["export", "--all"]);
     assert!(all.stdout.contains("Queued 1") && all.stdout.contains("Delivered 1"), "{all:?}");
-    assert_eq!(values(&scene), [60.0], "it goes by the name that it went by");
+    assert_eq!(values(&scene), [60.0], "a resent observation keeps its identifier");
     change(&mut scene, &user, at, 63.0);
     assert_eq!(values_after(&mut scene, STILL), [60.0, 63.0]);
 }
@@ -87,7 +87,11 @@ fn a_first_value_replaced_before_delivery_is_never_sent() {
     change(&mut scene, &user, at, 61.0);
     assert_eq!(values_after(&mut scene, NEARLY_STILL), NONE);
     change(&mut scene, &user, at, 60.0);
-    assert_eq!(values_after(&mut scene, NEARLY_STILL), NONE, "JHE has never got it: it is news there");
+    assert_eq!(
+        values_after(&mut scene, NEARLY_STILL),
+        NONE,
+        "JHE never received the first value, so the second is sent as new"
+    );
     assert_eq!(values_after(&mut scene, MINUTE), [60.0]);
     assert!(names(&scene)[0].ends_with("#r2"));
 }
@@ -123,7 +127,7 @@ fn an_ambiguous_delivery_is_resolved_before_its_correction_is_sent() {
     scene.jhe.state().faults.extend([Fault::Lost]);
     scene.export();
     change(&mut scene, &user, at, 61.0);
-    // JHE has the first value, as a look-up shows; the lost answer must not let the second value overtake it.
+    // JHE may have the first value; the lost answer must not let the second value overtake it.
     scene.jhe.state().faults.extend([Fault::Status(502), Fault::Status(502)]);
     assert_eq!(values_after(&mut scene, STILL), [60.0]);
     assert_eq!(values_after(&mut scene, HOUR), [60.0]);
@@ -181,9 +185,9 @@ fn export_all_neither_hastens_nor_hides_a_correction() {
     let (user, at, _) = delivered(&mut scene, 60.0);
     let all = |scene: &Scene| scene.world.run(&["export", "--all"]).stdout;
     change(&mut scene, &user, at, 61.0);
-    assert!(all(&scene).contains("Queued 0"), "it waits already");
+    assert!(all(&scene).contains("Queued 0"), "the observation is queued");
     assert_eq!(values_after(&mut scene, STILL), [60.0, 61.0]);
-    // Queued again while JHE is away and replaced before delivery: JHE still has 61.
+    // The first value is queued again while JHE is busy, then replaced before delivery. JHE still has 61.
     scene.jhe.state().faults.extend([Fault::Busy("60")]);
     assert!(all(&scene).contains("Queued 1"));
     change(&mut scene, &user, at, 60.0);

@@ -13,8 +13,8 @@ use crate::support::running_daemon::Served;
 
 const JHE_ID: i64 = 40001;
 
-/// A patient of whom JHE's own poller has delivered the last hours already, twice where an hour begins; answers
-/// with the OW user, our number, and how many observations those are.
+/// Adds a patient whose last hours JHE's own poller has delivered, with a duplicate at each full hour; returns the OW
+/// user, our patient number, and the number of those observations.
 fn delivered_by_another_poller(scene: &Scene, hours: u32) -> (String, String, usize) {
     let (user, patient) = scene.patient(JHE_ID);
     scene.fill(&user, hours);
@@ -106,12 +106,16 @@ fn a_correction_of_an_adopted_observation_is_sent_unless_it_is_reverted() {
     };
     assert_eq!(change(&mut scene, 60.0, HOUR), [60.0]);
     assert_eq!(change(&mut scene, 61.0, HOUR), [60.0]);
-    assert_eq!(change(&mut scene, 60.0, HOUR * 6), [60.0], "JHE has it from the other client");
+    assert_eq!(
+        change(&mut scene, 60.0, HOUR * 6),
+        [60.0],
+        "JHE already has this value from the other client"
+    );
     assert_eq!(change(&mut scene, 61.0, HOUR * 6), [60.0, 61.0]);
     assert_eq!(
         change(&mut scene, 60.0, HOUR * 6),
         [60.0, 61.0, 60.0],
-        "it has got another one from us since"
+        "JHE's newest value is now one of ours, so the old value is sent"
     );
 }
 
@@ -151,7 +155,7 @@ fn every_page_is_read_while_more_arrives() {
     let ran = adopt(&scene, &[]);
     let says = format!("seen {left}, adopted {left}, already ours 0, not readable 0, duplicates 120;");
     assert!(ran.code == 0 && ran.stdout.contains(&says), "{ran:?}");
-    // Two of heart rates, and an empty one of each other code that can be told to be the same.
+    // Two pages of heart rates, and one empty page for each other code that can be compared.
     assert_eq!(scene.jhe.state().pages, 2 + 7);
 }
 
@@ -164,7 +168,7 @@ fn an_interrupted_adoption_continues_when_run_again() {
     let scene = Scene::new();
     let (_, _, left) = delivered_by_another_poller(&scene, 120);
     assert!(scene.world.run(&["poll", "--window", "7d"]).stdout.contains("Created 1440"));
-    // Between two pages JHE goes away.
+    // JHE becomes unavailable between two pages.
     scene.jhe.state().fails_after_pages = Some(1);
     let cut = adopt(&scene, &[]);
     assert!(

@@ -28,7 +28,7 @@ fn each_observation_reaches_jhe_once_and_complete() {
     assert_eq!((kept.device.as_str(), &kept.document), ("Device/70004", document));
     assert!(scene.export().stdout.contains("Delivered 0 observations"));
     assert_eq!(scene.world.created(), 0);
-    assert_eq!(scene.jhe.state().logins, 3, "one token for each process that asks");
+    assert_eq!(scene.jhe.state().logins, 3, "each process requests one token");
 }
 
 #[test]
@@ -74,10 +74,10 @@ fn a_lost_answer_neither_loses_nor_duplicates_an_observation() {
     let ran = scene.export();
     assert_eq!(ran.code, 1);
     assert!(ran.stderr.contains("JHE gave no answer"), "{ran:?}");
-    assert!(scene.export().stdout.contains("Delivered 140"), "what was not under way goes on");
+    assert!(scene.export().stdout.contains("Delivered 140"), "the batches not in flight are delivered");
     assert_eq!(scene.jhe.state().kept.len(), 240);
     scene.world.pass(MINUTE * 2);
-    assert!(scene.export().stdout.contains("Delivered 100"), "it is there already, and it is ours");
+    assert!(scene.export().stdout.contains("Delivered 100"), "the observation at JHE is recognised as ours");
     assert!(scene.is_delivered(40001, &patient));
 }
 
@@ -129,17 +129,26 @@ fn an_entry_that_breaks_jhe_is_isolated_and_delays_nothing_else() {
         scene.world.sim.put(&user, scene.world.now.minus(MINUTE), 70.0);
         scene.world.created();
         let ran = scene.export();
-        assert!(ran.stdout.contains("to be sent again 1"), "it may be chance: {day_part} {ran:?}");
-        assert!(ran.stdout.contains("refused 0"), "a reason that is not known to lie in it: {ran:?}");
+        assert!(
+            ran.stdout.contains("to be sent again 1"),
+            "a single failure may be transient: {day_part} {ran:?}"
+        );
+        assert!(
+            ran.stdout.contains("refused 0"),
+            "an unknown error must not mark the observation as refused: {ran:?}"
+        );
         scene.world.pass(HOUR * 2);
     }
-    assert!(scene.export().stdout.contains("to be sent again 0"), "it is suspect after a day");
+    assert!(scene.export().stdout.contains("to be sent again 0"), "the observation is suspect after a day");
     assert_eq!(scene.jhe.state().kept.len(), 119 + 13);
     assert_eq!(scene.jhe.state().overlaps, 0);
     let doctor = scene.world.run(&["doctor"]).stdout;
     assert!(doctor.contains("for a reason that this program does not know: 1 observation"), "{doctor}");
     scene.jhe.state().poison.clear();
-    assert!(scene.export().stdout.contains("Delivered 0"), "what is suspect stays so until somebody says");
+    assert!(
+        scene.export().stdout.contains("Delivered 0"),
+        "a suspect observation stays suspect until an operator retries it"
+    );
     let again = scene.world.run(&["export", "--retry-dead"]);
     assert!(again.stdout.contains("Queued 1") && again.stdout.contains("Delivered 1"), "{again:?}");
     assert!(scene.is_delivered(40001, &patient));
@@ -154,7 +163,7 @@ fn nothing_is_sent_without_consent_and_sending_resumes_with_it() {
     scene.world.pass(MINUTE * 5);
     scene.jhe.consent(40001, false, scene.world.now);
     assert!(scene.export().stdout.contains("Delivered 0"));
-    assert!(scene.jhe.state().batches.is_empty(), "it was not even tried");
+    assert!(scene.jhe.state().batches.is_empty(), "no delivery was attempted");
     scene.world.pass(MINUTE * 5);
     scene.jhe.consent(40001, true, scene.world.now);
     scene.world.created();
@@ -169,7 +178,7 @@ fn data_measured_during_a_withdrawal_at_jhe_is_not_stored() {
     scene.world.created();
     let seen = scene.world.now;
     scene.world.pass(HOUR * 4);
-    // Withdrawn and granted again, while nobody looked: JHE shows the last answer only.
+    // Withdrawn and granted again between two polls: JHE returns the last answer only.
     let granted = scene.world.now.minus(HOUR);
     scene.jhe.consent(40001, true, granted);
     scene.fill(&user, 5);
@@ -192,7 +201,7 @@ fn a_patient_whose_consent_cannot_be_refreshed_is_neither_read_nor_sent() {
     let polled = scene.world.poll();
     assert_eq!((polled.code, polled.created()), (3, 0), "{polled:?}");
     assert!(polled.stderr.contains("the consents could not be"), "{polled:?}");
-    assert_eq!(scene.world.pages_of(&user), 0, "OW was not asked");
+    assert_eq!(scene.world.pages_of(&user), 0, "OW must get no request");
     let ran = scene.export();
     assert_eq!(ran.code, 3);
     assert!(ran.stderr.contains("nothing was sent") && scene.jhe.state().batches.is_empty(), "{ran:?}");
@@ -267,12 +276,12 @@ fn a_token_that_is_no_longer_accepted_is_renewed() {
     scene.fill(&user, 1);
     scene.world.setting("ow.poll_interval", "1s");
     let served = Served::start(&scene.world);
-    until("it is delivered", || scene.is_delivered(40001, &patient));
+    until("the first observations are delivered", || scene.is_delivered(40001, &patient));
     let logins = scene.jhe.state().logins;
     scene.jhe.forget_tokens();
     scene.world.sim.put(&user, scene.world.now.minus(MINUTE * 2), 60.0);
-    until("the next one too", || scene.jhe.instants(40001).len() == 13);
-    assert_eq!(scene.jhe.state().logins - logins, 1, "one renewal for all");
+    until("the next observation is delivered", || scene.jhe.instants(40001).len() == 13);
+    assert_eq!(scene.jhe.state().logins - logins, 1, "one token renewal serves all requests");
     served.stop("TERM");
 }
 
@@ -287,7 +296,7 @@ fn a_wrong_key_or_address_says_what_to_do_and_polling_without_jhe_goes_on() {
     let ran = scene.export();
     assert!(ran.stderr.contains("JHE does not accept the client key (invalid_client)"), "{ran:?}");
     assert_eq!(scene.world.poll().code, 3);
-    assert!(!scene.world.kept(&patient).is_empty(), "who is not JHE's is read all the same");
+    assert!(!scene.world.kept(&patient).is_empty(), "local patients are still read");
     scene.world.set("JHE_BASE_URL", "http://127.0.0.1:9");
     let ran = scene.export();
     assert!(ran.stderr.contains("JHE cannot be reached"), "{ran:?}");
@@ -349,10 +358,10 @@ fn the_pages_show_pending_and_rejected_observations() {
     scene.world.sim.put(&user, scene.world.now.minus(MINUTE * 7), 199.0);
     scene.jhe.state().refused.push(199.0);
     let served = Served::start(&scene.world);
-    until("it is exported", || scene.jhe.instants(40001).len() == 12);
+    until("the accepted observation is exported", || scene.jhe.instants(40001).len() == 12);
     let operator = served.operator(&scene.world);
     let overview = || operator.get("/admin/system").body;
-    until("the refused one is counted", || overview().contains("<dt>Refused</dt><dd>1</dd>"));
+    until("the page counts the refused observation", || overview().contains("<dt>Refused</dt><dd>1</dd>"));
     assert!(overview().contains("Delivered in 24\u{a0}h: 12."), "{}", overview());
     let page = format!("/admin/patients/{patient}");
     let shown = operator.get(&page).body;
@@ -402,7 +411,7 @@ fn delayed_corrections_are_shown_with_their_due_time() {
     let measured = scene.world.now.minus(HOUR);
     scene.world.sim.put(&user, measured, 60.0);
     scene.world.created();
-    assert!(!scene.export().stdout.contains("still"), "nothing is held back");
+    assert!(!scene.export().stdout.contains("still"), "no correction is delayed yet");
     scene.world.sim.put(&user, measured, 61.0);
     scene.world.created();
     let next = scene.world.now.plus(HOUR * 6);

@@ -1,4 +1,5 @@
-//! Errors of the path to JHE, and answers that JHE should not give: nothing becomes dead, lost or somebody else's.
+//! Errors on the path to JHE and wrong answers of JHE: no observation is rejected, lost or delivered to another
+//! patient.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +14,7 @@ use crate::support::running_daemon::*;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// Answers each batch with `fault` from now on; returns the number of batches so far.
+/// Answers each batch with `fault` from now on; returns a counter of batches.
 fn break_path(scene: &Scene, fault: Fault) -> Arc<AtomicUsize> {
     let count = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&count);
@@ -38,8 +39,8 @@ fn an_error_of_the_path_makes_nothing_dead_and_costs_few_requests() {
         assert_eq!(ran.code, 1, "{status} {ran:?}");
         assert!(ran.stdout.contains("refused 0") && ran.stderr.contains(&status.to_string()), "{ran:?}");
         let requests = count.load(Ordering::Relaxed);
-        // Both batches that are sent at a time may be halved.
-        assert!(requests <= 2 * 17, "{status}: {requests} requests");
+        // Two batches are in flight at a time, and each may be halved.
+        assert!(requests <= 2 * 17, "{status}: {requests} requests are too many");
         scene.world.pass(HOUR * 2);
     }
     scene.jhe.state().trouble = None;
@@ -93,12 +94,12 @@ fn an_observation_that_a_killed_worker_left_without_identifier_is_not_sent_again
     scene.jhe.state().faults.extend([Fault::Killed]);
     assert!(scene.export().stdout.contains("to be sent again 24"));
     scene.world.pass(MINUTE / 2);
-    assert!(scene.export().stdout.contains("Delivered 0"), "the worker may still be at it");
+    assert!(scene.export().stdout.contains("Delivered 0"), "the worker may still be running");
     scene.world.pass(MINUTE * 2);
     let ran = scene.export();
     assert!(ran.stdout.contains("Delivered 24"), "{ran:?}");
     assert_eq!(ran.stderr.matches("without its identifier").count(), 1, "{ran:?}");
-    assert_eq!(scene.jhe.state().batches, [24, 11], "what is there already is not sent again");
+    assert_eq!(scene.jhe.state().batches, [24, 11], "observations already at JHE must not be sent again");
     assert!(scene.is_delivered(40001, &patient));
     let orphans = scene.jhe.state().kept.iter().filter(|kept| kept.identifier.1.is_empty()).count();
     assert_eq!(orphans, 1);
@@ -123,8 +124,8 @@ fn look_ups_end_with_the_first_error_of_the_path() {
     }));
     let ran = scene.export();
     assert!(ran.code == 1 && ran.stdout.contains("to be sent again 96"), "{ran:?}");
-    assert!(count.load(Ordering::Relaxed) <= 8, "{count:?} look-ups of a JHE that is down");
-    assert_eq!(scene.jhe.state().batches.len(), 1, "nothing is sent that may be there");
+    assert!(count.load(Ordering::Relaxed) <= 8, "{count:?} look-ups at an unavailable JHE");
+    assert_eq!(scene.jhe.state().batches.len(), 1, "observations that may be at JHE must not be sent");
     scene.jhe.state().trouble = None;
     scene.world.pass(HOUR * 2);
     assert!(scene.export().stdout.contains("Delivered 96"));
@@ -176,7 +177,7 @@ fn the_consents_of_another_patient_are_refused() {
     scene.fill(&two, 1);
     let ran = scene.world.run(&["poll"]);
     assert!(ran.stderr.contains("it answered about patient 40002, not 40001"), "{ran:?}");
-    assert!(scene.world.kept(&first).is_empty(), "nothing is read without an answer about the patient");
+    assert!(scene.world.kept(&first).is_empty(), "nothing is read without an answer about this patient");
     assert_eq!(scene.world.kept(&second).len(), 12);
     scene.export();
     assert!(scene.jhe.instants(40001).is_empty());
@@ -187,7 +188,7 @@ fn the_consents_of_another_patient_are_refused() {
 fn the_observations_of_another_patient_are_refused() {
     let mut scene = Scene::new();
     let ((one, first), (two, second)) = (scene.patient(40001), scene.patient(40002));
-    // Both have the same value at the same instant, and JHE's answer is lost.
+    // Both patients have the same value at the same instant, and JHE's answer is lost.
     for user in [&one, &two] {
         scene.world.sim.put(user, scene.world.now.minus(HOUR), 61.0);
     }
@@ -213,7 +214,7 @@ fn a_lease_begins_with_the_request_and_not_before_slow_consents() {
     let (user, patient) = scene.patient(40001);
     scene.fill(&user, 1);
     scene.world.created();
-    // The answer about the consents is used again for a minute.
+    // The answer about consents is cached for a minute.
     scene.world.pass(MINUTE * 2);
     let hands = Hands::new(&scene.world);
     let start = |arguments: &[&str]| {
@@ -221,7 +222,7 @@ fn a_lease_begins_with_the_request_and_not_before_slow_consents() {
         command.env("JHE_OW_CLOCK", hands.variable()).stdout(std::process::Stdio::null());
         Running::new(command.spawn().unwrap())
     };
-    // JHE takes three minutes for the consents, and never answers the batch.
+    // JHE takes three minutes to answer about consents and never answers the batch.
     let (clock, later) = (Hands::new(&scene.world), scene.world.now.plus(MINUTE * 3));
     scene.jhe.state().trouble = Some(Box::new(move |path| {
         if path.ends_with("/consents") {
@@ -235,11 +236,11 @@ fn a_lease_begins_with_the_request_and_not_before_slow_consents() {
     drop(first);
     scene.jhe.state().trouble = None;
     let look_ups = scene.jhe.state().look_ups;
-    // A minute after the request: JHE may still be at it.
+    // A minute after the request, JHE may still process it.
     hands.set(later.plus(MINUTE));
     assert_eq!(start(&["export"]).wait().code, 0);
     let sent = scene.jhe.state().batches.len();
-    assert_eq!((sent, scene.jhe.state().look_ups), (1, look_ups), "nothing is sent and nothing asked");
+    assert_eq!((sent, scene.jhe.state().look_ups), (1, look_ups), "nothing is sent or looked up");
     hands.set(later.plus(MINUTE * 3));
     assert_eq!(start(&["export"]).wait().code, 0);
     assert!(scene.is_delivered(40001, &patient));
@@ -279,8 +280,8 @@ fn what_was_refused_in_the_last_day_is_sent_again_with_one_button() {
     let page = operator.get("/admin/system").body;
     assert!(page.contains("this JHE will not have") && page.contains("Send all of them again"), "{page}");
     assert_eq!(operator.submit("/admin/system", "/admin/retry-export", &[]).status, 303);
-    until("they are delivered", || scene.jhe.state().kept.len() == 3);
+    until("the observations are delivered", || scene.jhe.state().kept.len() == 3);
     assert!(!operator.get("/admin/system").body.contains("Send all of them again"));
     let waiting: i64 = one(&scene.world, "SELECT count(*) FROM outbox WHERE state = 'dead'");
-    assert_eq!(waiting, 1, "what was refused before stays");
+    assert_eq!(waiting, 1, "earlier refusals are not retried");
 }

@@ -17,7 +17,7 @@ fn overview_and_log(world: &World, what: &str) -> (String, String) {
     let add = linked_patient("A", &user);
     assert_eq!(world.run(&add).code, 0);
     world.sim.put(&user, world.now.minus(HOUR), 60.0);
-    assert_eq!(world.created(), 1, "polling into the local file goes on");
+    assert_eq!(world.created(), 1, "polling into the local store continues");
     let ran = served.stop("TERM");
     (page, format!("{}{}", ran.stdout, ran.stderr))
 }
@@ -57,9 +57,9 @@ fn a_complete_jhe_causes_no_warning() {
     served.stop("TERM");
     let before = jhe.state().logins;
     let served = Served::on(&world, port, &[]);
-    until("it has looked", || jhe.state().logins > before);
+    until("the daemon has checked JHE's set-up", || jhe.state().logins > before);
     let operator = served.operator(&world);
-    until("it has exported", || operator.get("/admin/system").body.contains("Last export"));
+    until("the daemon has exported", || operator.get("/admin/system").body.contains("Last export"));
     let page = operator.get("/admin/system").body;
     assert!(
         !page.contains("JHE has no") && !page.contains("have its seed run") && !page.contains("organization"),

@@ -1,4 +1,4 @@
-//! Both modes may hold one sample: JHE gets one of the two, however modes and export are switched.
+//! A sample may be stored from both modes; JHE gets one of the two, however modes and export are switched.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use crate::support::harness::*;
 
 const DAY_OF_TEST: &str = "2026-11-21";
 
-/// A patient of JHE's whose ring OW knows from its API and stores in the bucket.
+/// A JHE patient whose ring's samples are in OW's API and in the bucket.
 struct Both {
     scene: Scene,
     bucket: Bucket,
@@ -31,7 +31,7 @@ impl Both {
         self.scene.world.setting("ow.ingest_mode", mode);
     }
 
-    /// The ring measures at these hours of the day; the API and the bucket show the same.
+    /// Adds samples at these hours of the day to both the API and the bucket.
     fn measure(&self, hours: &[u32]) {
         for hour in hours {
             self.in_api(*hour);
@@ -48,7 +48,7 @@ impl Both {
         self.bucket.put_heart_rates(&key, &[(&time(hour), 60.0, "rest")]);
     }
 
-    /// Returns the observations at JHE: system and hour, in order; each hour once.
+    /// Returns the observations at JHE as system and hour, in order; asserts that each hour occurs once.
     fn at_jhe(&self) -> Vec<(String, u32)> {
         let mut all: Vec<(String, u32)> = self
             .scene
@@ -63,7 +63,7 @@ impl Both {
             .collect();
         all.sort_by_key(|(_, hour)| *hour);
         let hours: BTreeSet<u32> = all.iter().map(|(_, hour)| *hour).collect();
-        assert_eq!(hours.len(), all.len(), "an instant twice: {all:?}");
+        assert_eq!(hours.len(), all.len(), "duplicate instant: {all:?}");
         all
     }
 
@@ -97,7 +97,7 @@ fn a_sample_delivered_from_the_api_is_not_sent_again_from_the_bucket() {
     assert_eq!(both.export().len(), 3);
     let ran = both.scene.world.run(&["export", "--all"]);
     assert_eq!(ran.code, 0, "{ran:?}");
-    assert_eq!(both.at_jhe().len(), 3, "not even where everything is sent again");
+    assert_eq!(both.at_jhe().len(), 3, "export --all must not send duplicates");
 }
 
 #[test]
@@ -109,12 +109,12 @@ fn unsent_observations_follow_the_setting() {
     both.mode("raw");
     assert_eq!(both.scene.world.created(), 2);
     let all = sent(&[("normalized", 6), ("raw", 7), ("raw", 8)]);
-    assert_eq!(both.export(), all, "what the bucket does not have goes as it is");
+    assert_eq!(both.export(), all, "a sample missing in the bucket is sent from the API");
     both.scene.world.setting("ow.export_system", "ow:normalized");
-    assert_eq!(both.export(), all, "nothing goes under two names");
+    assert_eq!(both.export(), all, "no sample is sent under two identifiers");
     both.measure(&[9]);
     assert_eq!(both.scene.world.created(), 1);
-    assert_eq!(both.export(), all, "the bucket brings what the export does not want");
+    assert_eq!(both.export(), all, "the bucket's observation is not exported under this setting");
     both.scene.world.setting("ow.export_system", "current");
     assert_eq!(both.export().len(), 4);
     assert_eq!(both.export().last().unwrap(), &("raw".to_owned(), 9));
@@ -142,11 +142,11 @@ fn a_left_out_observation_is_sent_with_its_current_value_once_chosen() {
     both.scene.world.sim.put(&both.user, at(&time(7)), 66.0);
     assert_eq!(both.scene.world.created(), 0);
     both.scene.world.pass(HOUR * 7);
-    assert_eq!(both.export(), [], "not even once it has been still");
+    assert_eq!(both.export(), [], "the correction is not sent, even after it is unchanged long enough");
     both.scene.world.setting("ow.export_system", "current");
     assert_eq!(both.export(), sent(&[("normalized", 7)]));
     let value = both.scene.jhe.state().kept[0].document["body"]["heart_rate"]["value"].as_f64();
-    assert_eq!(value, Some(66.0), "never the value that it had first");
+    assert_eq!(value, Some(66.0), "the first value is never sent");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! In any order of crashes, lost answers, refusals, withdrawals and corrections, JHE gets each value once and the
-//! stored one last, never in two batches at a time, and nothing of a patient who does not consent.
+//! In any order of crashes, lost answers, rejections, withdrawals and corrections, JHE gets each value once and the
+//! stored value last, a patient is never in two concurrent batches, and nothing is sent without consent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -35,28 +35,28 @@ use crate::support::running_daemon::wait_for;
 const PATIENTS: &[i64] = &[40001, 40002];
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// Something that happens.
+/// A step of a random schedule.
 #[derive(Debug, Clone)]
 enum Event {
-    /// New samples of one patient are kept.
+    /// Stores new samples of one patient.
     Ingest { who: usize, count: u16 },
-    /// OW changes a value, maybe back.
+    /// OW changes a value, possibly back to the first one.
     Change { who: usize, which: prop::sample::Index, to: u8 },
-    /// Everything is queued once more.
+    /// Queues everything again.
     Everything,
-    /// The outbox drains.
+    /// Drains the outbox.
     Export,
-    /// The process dies while it drains, when JHE has just begun with so many batches.
+    /// The process dies while draining, just after JHE received this many batches.
     Crash(usize),
-    /// Faults of the next batches.
+    /// Adds a fault for the next batch.
     Fault(Fault),
-    /// JHE breaks on this patient's next value, or no longer.
+    /// JHE starts or stops crashing on this patient's next value.
     Poison(bool),
-    /// A patient withdraws, or agrees again, at JHE.
+    /// A patient withdraws or grants consent at JHE.
     Consent { who: usize, consents: bool },
-    /// Every token is forgotten.
+    /// JHE invalidates every token.
     Forget,
-    /// Time goes on.
+    /// Advances the clock.
     Pass(u64),
 }
 
@@ -86,7 +86,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// The value that a sample has at first.
+/// Returns a sample's first value.
 fn first_value(instant: Timestamp) -> f64 {
     f64::from(u16::try_from(40 + instant.micros() / 1_000_000 % 100).unwrap())
 }
@@ -108,7 +108,7 @@ impl Scene {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path()).unwrap();
         store.write(code::seed).await.unwrap();
-        // One at a time, so that whoever dies has sent nothing that JHE has not begun with.
+        // One batch at a time, so that a crashed process has sent nothing beyond the batches JHE received.
         store.write(|db| setting::set(db, "jhe.concurrency", "1")).await.unwrap();
         let mut scene = Self { jhe, store, directory, clock, now, patients: Vec::new(), next: 0 };
         for &jhe_id in PATIENTS {
@@ -138,7 +138,7 @@ impl Scene {
         self.patients.push((id, link, user));
     }
 
-    /// Keeps new samples as a tick would.
+    /// Stores new samples as a tick does.
     async fn ingest(&mut self, who: usize, count: u16) {
         let first = self.next;
         self.next += i64::from(count);
@@ -149,9 +149,9 @@ impl Scene {
         self.commit(who, (first..self.next).map(sample).collect()).await;
     }
 
-    /// Keeps another value of a sample that is kept: the first one, 76, or 77, which may be poison.
+    /// Stores another value of a known sample: the first one, 76, or 77 (which may be poison).
     async fn change(&self, who: usize, which: prop::sample::Index, to: u8) {
-        // Of the first two only, so that they change several times.
+        // Only the first two samples, so that they change several times.
         let kept: Vec<Timestamp> = self.kept(who).await.into_keys().take(2).collect();
         if !kept.is_empty() {
             let instant = *which.get(&kept);
@@ -160,7 +160,7 @@ impl Scene {
         }
     }
 
-    /// Commits what OW shows of one patient; one who does not consent here has none.
+    /// Commits OW's samples of one patient; stores none without a local consent.
     async fn commit(&self, who: usize, samples: Vec<Sample>) {
         let (patient, link, user) = self.patients[who].clone();
         let key = StreamKey {
@@ -208,13 +208,13 @@ impl Scene {
         let exporter =
             Exporter { store, clock, jhe: Arc::new(self.client()), cancel: CancellationToken::new() };
         exporter.refresh_missing_consents().await.unwrap();
-        // A process that another test has just forked holds the lock too, until it is another program.
+        // A process just forked by another test holds the lock too, until it calls exec.
         while exporter.drain(None, &ExportProgress::default()).await.unwrap().is_none() {
             tokio::task::yield_now().await;
         }
     }
 
-    /// In a minute JHE's workers are done with whatever they had in hand.
+    /// Advances the clock; JHE's workers finish their requests first.
     async fn pass(&mut self, time: Duration) {
         self.jhe.wait_until_idle().await;
         self.now = self.now.plus(time);
@@ -240,7 +240,7 @@ impl Scene {
             Event::Fault(fault) => self.jhe.state().faults.push_back(*fault),
             Event::Poison(on) => self.jhe.state().poison = if *on { vec![77.0] } else { Vec::new() },
             Event::Consent { who, consents } => {
-                // An answer of the last minute counts; nobody is to say that it was seen too late.
+                // An answer is cached for a minute; wait longer, so that the change cannot be missed.
                 self.pass(MINUTE + Duration::from_secs(1)).await;
                 self.jhe.consent(PATIENTS[*who], *consents, self.now);
             }
@@ -249,7 +249,7 @@ impl Scene {
         }
     }
 
-    /// Everything is well again, and there is time enough.
+    /// Removes all faults and lets enough time pass.
     async fn heal(&mut self) {
         self.jhe.state().faults.clear();
         self.jhe.state().poison.clear();
@@ -287,7 +287,7 @@ impl Scene {
         self.store.read(read).await.unwrap()
     }
 
-    /// The newest value that JHE has of each instant.
+    /// Returns JHE's newest value of each instant.
     fn newest(&self, jhe_id: i64) -> BTreeMap<Timestamp, f64> {
         let state = self.jhe.state();
         let of_patient = state.kept.iter().filter(|kept| kept.patient == jhe_id);
@@ -295,7 +295,7 @@ impl Scene {
     }
 }
 
-/// A batch that failed as a whole, down to one entry: nobody knows then what JHE has got of that.
+/// Returns true if a batch of one entry may fail as a whole: it is then unknown whether JHE stored the entry.
 fn leaves_doubt(event: &Event) -> bool {
     matches!(event, Event::Poison(true) | Event::Fault(Fault::Status(400 | 500)) | Event::Everything)
 }
@@ -324,7 +324,7 @@ proptest! {
                 let mut last = BTreeMap::new();
                 for kept in &state.kept {
                     let before = last.insert((kept.patient, kept.instant()), kept.value());
-                    assert_ne!(before, Some(kept.value()), "the same once more");
+                    assert_ne!(before, Some(kept.value()), "the same value was sent twice in a row");
                 }
             }
         });

@@ -15,9 +15,9 @@ fn the_first_tick_runs_at_once_and_further_ones_at_the_interval() {
     let (user, patient) = world.patient();
     world.sim.put(&user, world.now.minus(HOUR), 60.0);
     let served = Served::start(&world);
-    until("the first sample is kept", || world.kept(&patient).len() == 1);
+    until("the first sample is stored", || world.kept(&patient).len() == 1);
     world.sim.put(&user, world.now.minus(HOUR * 2), 61.0);
-    until("the second sample is kept", || world.kept(&patient).len() == 2);
+    until("the second sample is stored", || world.kept(&patient).len() == 2);
     assert_eq!(served.stop("TERM").code, 0);
 }
 
@@ -47,8 +47,8 @@ fn settings_take_effect_without_a_restart() {
         operator.get("/admin/system").body.contains("OW poll skipped: module.ow=false")
     });
     world.setting("module.ow", "true");
-    // Well before the next tick would be due.
-    until("the sample is kept", || world.kept(&patient).len() == 1);
+    // This happens well before the next tick is due.
+    until("the sample is stored", || world.kept(&patient).len() == 1);
     served.stop("INT");
 }
 
@@ -63,7 +63,7 @@ fn the_overview_shows_each_patients_state_and_remedy() {
     world.sim.set_fault(&troubled, Some(Fault::Garbage));
     let served = Served::start(&world);
     let operator = served.operator(&world);
-    until("the tick is over", || operator.get("/admin/system").body.contains("OW poll complete"));
+    until("the tick has ended", || operator.get("/admin/system").body.contains("OW poll complete"));
     let page = operator.get("/admin/patients").body;
     for part in ["Rosalind", "connected", ">12</td>", "not a timeseries page", "Enrol the patient in a study"]
     {
@@ -91,7 +91,7 @@ fn samples_that_ow_counts_and_the_store_lacks_are_on_the_page() {
     world.pass(DAY);
     world.created();
     let wide = world.sim.requests().iter().filter(|seen| seen.query.contains("start_time=2026-10-2")).count();
-    assert_eq!(wide, 0, "five weeks are not read each day for what is known to be missing");
+    assert_eq!(wide, 0, "ranges known to be missing are not requested every day");
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn unknown_paths_are_404_and_pages_load_nothing_external() {
     assert!(page.contains("There is no such page"), "{page}");
     let (status, style) = get(served.port, "/style.css", &[]).unwrap();
     assert_eq!(status, 200);
-    assert!(!style.contains("http"), "no font and no picture of others");
+    assert!(!style.contains("http"), "the page loads no external font or image");
     served.stop("TERM");
 }
 
@@ -138,7 +138,7 @@ fn a_stranger_learns_nothing_about_anyone() {
     assert!(!start.body.contains(&user) && !start.body.contains("Patient"), "{}", start.body);
     for path in ["/admin", "/admin/patients/1", "/admin/patients/9", "/admin/settings", "/admin/audit"] {
         let answer = stranger.get(path);
-        assert_eq!(answer.status, 303, "{path} is there or not, and says neither");
+        assert_eq!(answer.status, 303, "{path} answers the same whether it exists or not");
         assert!(answer.location().starts_with("/admin/sign-in?next="), "{answer:?}");
     }
     served.stop("TERM");
@@ -153,7 +153,7 @@ fn readiness_gives_its_reason() {
     let (clock, port) = (world.clock_in_a_file(), free_port());
     let bind = format!("127.0.0.1:{port}");
     let served = Served::with(&world, &[("JHE_OW_CLOCK", &clock), ("JHE_OW_METRICS_BIND", &bind)]);
-    until("it is ready", || get(served.port, "/readyz", &[]).unwrap().0 == 200);
+    until("the daemon is ready", || get(served.port, "/readyz", &[]).unwrap().0 == 200);
     world.sim.set_fault(&user, Some(Fault::Hang));
     world.sim.forget_requests();
     until("a tick hangs", || world.pages_of(&user) > 0);
@@ -171,10 +171,10 @@ fn readiness_gives_its_reason() {
     until("the tick is overdue", || get(served.port, "/readyz", &[]).unwrap().0 == 503);
     let (_, body) = get(served.port, "/readyz", &[]).unwrap();
     assert!(body.contains("the last tick ended"), "{body}");
-    until("the metrics say so, too", || is_at_work("0"));
+    until("the metrics show the overdue tick too", || is_at_work("0"));
     assert_eq!(get(served.port, "/healthz", &[]).unwrap(), (200, "ok\n".to_owned()));
     served.stop("TERM");
-    assert_eq!(world.lock(), "", "released although OW still hangs");
+    assert_eq!(world.lock(), "", "the lock is released although OW still hangs");
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn a_running_tick_of_a_command_counts_for_readiness() {
     world.sim.set_fault(&user, Some(Fault::Hang));
     world.sim.forget_requests();
     let poll = world.start(&["poll"]);
-    until("it asks", || world.pages_of(&user) > 0);
+    until("the tick has sent its request", || world.pages_of(&user) > 0);
     world.pass(FIVE_MINUTES * 4);
     world.clock_in_a_file();
     let (status, body) = get(served.port, "/readyz", &[]).unwrap();
@@ -209,7 +209,7 @@ fn a_second_signal_ends_it_at_once() {
     let (user, _) = world.patient();
     world.sim.set_fault(&user, Some(Fault::Hang));
     let running = world.start(&["poll"]);
-    until("OW is asked", || world.pages_of(&user) > 0);
+    until("OW got the request", || world.pages_of(&user) > 0);
     running.signal("INT");
     running.signal("INT");
     assert_ne!(running.wait().code, 0);
@@ -232,7 +232,7 @@ fn an_interrupted_poll_releases_its_lock() {
     let (user, _) = world.patient();
     world.sim.set_fault(&user, Some(Fault::Hang));
     let running = world.start(&["poll"]);
-    until("OW is asked", || world.pages_of(&user) > 0);
+    until("OW got the request", || world.pages_of(&user) > 0);
     running.signal("INT");
     let ran = running.wait();
     assert_eq!(ran.code, 1);
@@ -240,7 +240,7 @@ fn an_interrupted_poll_releases_its_lock() {
     world.sim.set_fault(&user, None);
     let served = Served::start(&world);
     let page = served.operator(&world).get("/admin/system").body;
-    assert!(!page.contains("<p class=\"bad\">"), "that was not the patient's trouble");
+    assert!(!page.contains("<p class=\"bad\">"), "a stopped tick is not the patient's fault");
     served.stop("TERM");
     assert_eq!(world.lock(), "");
 }
@@ -263,7 +263,7 @@ fn sighup_reloads_the_configuration() {
     served.running.signal("HUP");
     write(&world.sim.key());
     served.running.signal("HUP");
-    until("the sample is kept", || world.kept(&patient).len() == 1);
+    until("the sample is stored", || world.kept(&patient).len() == 1);
     served.stop("TERM");
 }
 
@@ -333,7 +333,7 @@ fn after_a_clean_end_the_database_is_one_file() {
     let (user, patient) = world.patient();
     world.sim.fill(&user, world.now.minus(HOUR * 20), world.now, FIVE_MINUTES, 1);
     let served = Served::start(&world);
-    until("the samples are kept", || world.pages_of(&user) > 0 && world.kept(&patient).len() == 240);
+    until("the samples are stored", || world.pages_of(&user) > 0 && world.kept(&patient).len() == 240);
     served.operator(&world).get("/admin");
     served.stop("TERM");
     let beside = names(&world.data_dir());
@@ -342,5 +342,5 @@ fn after_a_clean_end_the_database_is_one_file() {
     std::fs::copy(world.database(), &copy).unwrap();
     let copy = rusqlite::Connection::open(&copy).unwrap();
     let kept: i64 = copy.query_row("SELECT count(*) FROM observations", [], |row| row.get(0)).unwrap();
-    assert_eq!(kept, 240, "whoever copies the file has everything");
+    assert_eq!(kept, 240, "a copy of the file has every observation");
 }

@@ -1,5 +1,5 @@
-//! Alerts about the daemon itself are sent once per fault: observations that JHE does not take, a store that cannot be
-//! written.
+//! Alerts about the daemon itself are sent once per fault: observations that JHE does not accept, and a store that
+//! cannot be written.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use crate::support::harness::*;
 use crate::support::running_daemon::*;
 use crate::support::watched_patient::Watched;
 
-/// A daemon's world with a JHE, and a patient whose one sample is at OW.
+/// Returns a world with a JHE and a patient with one sample at OW.
 fn exporting() -> (Watched, FakeJhe) {
     let scene = Scene::new();
     let (user, patient) = scene.patient(40001);
     (Watched::over(scene.world, user, patient), scene.jhe)
 }
 
-/// As [`telling`], and its metrics can be read at this port.
+/// Starts a daemon with a webhook, and with metrics at this port.
 fn serve_with_webhook_and_metrics(watched: &Watched, webhook: &Webhook, metrics: u16) -> Served {
     let bind = format!("127.0.0.1:{metrics}");
     watched.serve(&[("JHE_OW_ALERTS_WEBHOOK", &webhook.url()), ("JHE_OW_METRICS_BIND", &bind)])
@@ -32,7 +32,7 @@ fn fail(jhe: &FakeJhe, fails: bool) {
     jhe.state().trouble = fails.then(|| Box::new(breaks) as _);
 }
 
-/// Waits until a few more ticks have ended in this way, and what follows each.
+/// Waits until a few more ticks with this outcome have ended and their follow-up work is done.
 fn ticks_that_end(outcome: &str, metrics: u16) {
     let prefix = format!("jhe_ow_ticks_total{{outcome=\"{outcome}\"}} ");
     let ended = || {
@@ -41,7 +41,7 @@ fn ticks_that_end(outcome: &str, metrics: u16) {
         count.parse::<u32>().ok()
     };
     let before = ended().unwrap_or_default();
-    until("some ticks have ended so", || ended().is_some_and(|ended| ended >= before + 3));
+    until("some ticks have ended with the outcome", || ended().is_some_and(|ended| ended >= before + 3));
 }
 
 #[test]
@@ -53,31 +53,35 @@ fn an_alert_is_sent_once_per_outage_of_jhe() {
     watched.ticks();
     watched.pass(HOUR);
     watched.stay_awake();
-    assert!(webhook.posted().is_empty(), "JHE may just be restarting: {:?}", webhook.kinds());
+    assert!(webhook.posted().is_empty(), "a short outage sends no alert: {:?}", webhook.kinds());
     watched.pass(HOUR * 2);
     watched.ticks();
-    assert!(webhook.posted().is_empty(), "the machine may have slept: {:?}", webhook.kinds());
+    assert!(
+        webhook.posted().is_empty(),
+        "a single leap of the clock may be a suspend and sends no alert: {:?}",
+        webhook.kinds()
+    );
     watched.stay_awake();
-    until("it is told", || webhook.kinds() == ["unsent"]);
+    until("the alert is sent", || webhook.kinds() == ["unsent"]);
     watched.measure(63.5);
     watched.pass(HOUR);
     watched.ticks();
     served.stop("TERM");
     let served = serve_with_webhook(&watched, &webhook);
     watched.stay_awake();
-    assert_eq!(webhook.kinds(), ["unsent"], "one trouble, also to a daemon that starts anew");
+    assert_eq!(webhook.kinds(), ["unsent"], "one alert per fault, also after a restart");
     let body = webhook.posted()[0].body.clone();
     assert!(body.contains("\"link\":\"http://127.0.0.1:") && !body.contains("61.25"), "{body}");
     fail(&jhe, false);
     watched.pass(HOUR);
-    until("JHE has both", || jhe.state().kept.len() == 2);
+    until("JHE has both observations", || jhe.state().kept.len() == 2);
     watched.ticks();
     fail(&jhe, true);
     watched.measure(64.5);
     watched.ticks();
     watched.pass(HOUR * 3);
     watched.stay_awake();
-    until("the next trouble is told", || webhook.kinds() == ["unsent", "unsent"]);
+    until("the next fault is alerted", || webhook.kinds() == ["unsent", "unsent"]);
     served.stop("TERM");
 }
 
@@ -88,11 +92,11 @@ fn an_alert_is_sent_when_jhes_consents_cannot_be_read() {
     let served = serve_with_webhook_and_metrics(&watched, &webhook, metrics);
     watched.ticks();
     jhe.state().trouble = Some(Box::new(|_| Some(Fault::Status(503))));
-    // What JHE said is old by then, so that no tick that still reads is under way when the hours pass.
+    // The cached consents expire, so that no tick is still reading when the hours pass.
     watched.pass(Duration::from_mins(2));
     ticks_that_end("partial", metrics);
     watched.pass(HOUR * 5);
-    until("it is told", || webhook.kinds() == ["stuck"]);
+    until("the alert is sent", || webhook.kinds() == ["stuck"]);
     let body = webhook.posted()[0].json();
     assert_eq!(body["cause"], "not_read");
     assert!(body["text"].as_str().unwrap().contains("whether JHE answers"), "{body}");
@@ -107,25 +111,25 @@ fn an_alert_is_sent_for_parked_and_rejected_observations() {
     let webhook = Webhook::start();
     let served = serve_with_webhook(&watched, &webhook);
     watched.stay_awake();
-    until("what is lacking is told", || webhook.kinds() == ["held"]);
+    until("the missing configuration is alerted", || webhook.kinds() == ["held"]);
     jhe.state().has_oura = true;
     watched.pass(HOUR * 2);
-    until("it is sent", || jhe.state().kept.len() == 1);
+    until("the observation is delivered", || jhe.state().kept.len() == 1);
     watched.measure(64.5);
     watched.stay_awake();
-    until("what is refused is told", || webhook.kinds() == ["held", "refused"]);
+    until("the refusal is alerted", || webhook.kinds() == ["held", "refused"]);
     watched.pass(HOUR);
     watched.ticks();
     assert_eq!(webhook.posted().len(), 2);
     assert!(webhook.posted()[1].body.contains("--retry-dead"), "{:?}", webhook.posted());
-    // Many at once are told although one refusal is known already.
+    // Many refusals at once are alerted although one refusal is already known.
     jhe.state().refused = (0..60).map(|number| 90.0 + f64::from(number)).collect();
     for number in 0..60_u32 {
         let at = watched.world.now.minus(Duration::from_secs(number.into()));
         watched.world.sim.put(&watched.user, at, 90.0 + f64::from(number));
     }
     watched.stay_awake();
-    until("many are told", || webhook.kinds() == ["held", "refused", "many-refused"]);
+    until("the alert about many refusals is sent", || webhook.kinds() == ["held", "refused", "many-refused"]);
     served.stop("TERM");
 }
 
@@ -142,7 +146,7 @@ fn an_alert_of_an_unwritable_store_is_sent_from_memory_after_a_while() {
     ticks_that_end("failed", metrics);
     assert!(webhook.posted().is_empty(), "{:?}", webhook.kinds());
     watched.pass(Duration::from_mins(2));
-    until("it is told", || webhook.kinds() == ["unkept"]);
+    until("the alert is sent", || webhook.kinds() == ["unkept"]);
     watched.pass(HOUR);
     ticks_that_end("failed", metrics);
     std::fs::rename(&elsewhere, &database).unwrap();
@@ -151,11 +155,11 @@ fn an_alert_of_an_unwritable_store_is_sent_from_memory_after_a_while() {
     std::fs::rename(&database, &elsewhere).unwrap();
     ticks_that_end("failed", metrics);
     watched.pass(Duration::from_mins(11));
-    until("the next time is told", || webhook.kinds() == ["unkept", "unkept"]);
+    until("the next fault is alerted", || webhook.kinds() == ["unkept", "unkept"]);
     std::fs::rename(&elsewhere, &database).unwrap();
     watched.ticks();
     let log = served.stop("TERM").stderr;
-    assert_eq!(log.matches("nothing can be stored: ").count(), 2, "once each time: {log}");
+    assert_eq!(log.matches("nothing can be stored: ").count(), 2, "one log line per fault: {log}");
 }
 
 #[test]
@@ -164,9 +168,11 @@ fn an_alert_is_sent_while_the_daemon_waits_for_its_store() {
     let webhook = Webhook::start();
     std::fs::write(watched.world.database(), "this is no database, and was never one").unwrap();
     let served = serve_with_webhook(&watched, &webhook);
-    until("it waits", || get(served.port, "/readyz", &[]).is_some_and(|(status, _)| status == 503));
+    until("the daemon is waiting for the store", || {
+        get(served.port, "/readyz", &[]).is_some_and(|(status, _)| status == 503)
+    });
     watched.pass(Duration::from_mins(11));
-    until("it is told", || webhook.kinds() == ["unkept"]);
+    until("the alert is sent", || webhook.kinds() == ["unkept"]);
     let body = webhook.posted()[0].json();
     assert!(body["text"].as_str().unwrap().contains("No data can be stored since"), "{body}");
     served.stop("TERM");

@@ -16,7 +16,7 @@ fn a_healthy_installation_has_no_finding_that_stops_data() {
     let jhe = connect(&mut world);
     let found = examine(&world);
     assert_eq!((found.code, found.checks("stops")), (0, vec![]), "{}", found.text);
-    // What is said of the disk and the way in is about this machine.
+    // Warnings about the disk and the network depend on this machine.
     let odd: Vec<&str> = found
         .checks("warning")
         .into_iter()
@@ -56,7 +56,7 @@ fn a_healthy_installation_has_no_finding_that_stops_data() {
     found.has("ow.redirect", "ok", &redirect, "");
     found.has("jhe.client", "ok", "reaches 1 patient through", "");
     found.has("store.sound", "ok", "all of it read)", "");
-    assert!(jhe.state().batches.is_empty(), "it only looks");
+    assert!(jhe.state().batches.is_empty(), "the doctor must not change the store");
 }
 
 #[test]
@@ -73,8 +73,8 @@ fn a_finding_has_five_fields_in_json_and_a_line_with_its_remedy_for_people() {
         assert!(check.starts_with(&format!("{area}.")), "{check}");
         assert!(["ok", "skipped", "warning", "stops"].contains(&finding["state"].as_str().unwrap()));
         let doubtful = matches!(finding["state"].as_str(), Some("warning" | "stops"));
-        assert_eq!(doubtful, finding["next"] != "", "what is wrong has a remedy: {finding}");
-        assert!(!finding["what"].as_str().unwrap().contains('\n'), "one line each");
+        assert_eq!(doubtful, finding["next"] != "", "each fault has a remedy: {finding}");
+        assert!(!finding["what"].as_str().unwrap().contains('\n'), "each message is one line");
     }
     let lines: Vec<&str> = found.text.lines().collect();
     let at =
@@ -121,7 +121,7 @@ fn without_configuration_it_names_the_first_value_to_set() {
     found.has("store.file", "stops", "there is no store in", "jhe-ow seed");
     found.said("ow.configured", "skipped");
     found.said("data.store", "skipped");
-    assert!(!world.data_dir().exists(), "it makes nothing");
+    assert!(!world.data_dir().exists(), "the doctor creates nothing");
     world.set("JHE_OW_LOG_FORMAT", "xml");
     let found = examine(&world);
     found.stops("config.read", "log.format = 'xml'", "give auto, pretty or json");
@@ -209,7 +209,7 @@ fn the_bucket_is_listed_and_an_object_of_it_read() {
 fn clocks_that_are_five_minutes_apart_are_reported() {
     let mut world = well();
     let _jhe = connect(&mut world);
-    // Servers say the time to the second.
+    // The Date header of servers has a resolution of one second.
     world.now = real_now().minus(FIVE_MINUTES + Duration::from_secs(9));
     let found = examine(&world);
     found.warns("clock.ow", "5 minutes behind that of OW", "NTP");
@@ -266,14 +266,14 @@ fn the_lock_is_reported_with_its_holder() {
     world.sim.set_fault(&user, Some(jhe_ow::simulator::fault::Fault::Hang));
     world.sim.forget_requests();
     let poll = world.start(&["poll"]);
-    until("it asks", || world.pages_of(&user) > 0);
+    until("the doctor has sent its request", || world.pages_of(&user) > 0);
     let found = examine(&world);
     found.has("data.lock", "ok", "in a live process", "");
     poll.signal("KILL");
     poll.wait();
     let found = examine(&world);
     found.has("data.lock", "warning", "belongs to a process that has ended", "the next tick reclaims it");
-    assert!(!world.lock().is_empty(), "it was only looked at");
+    assert!(!world.lock().is_empty(), "the doctor must not change the store");
 }
 
 #[test]

@@ -10,7 +10,7 @@ fn backups_that_are_old_or_missing_or_switched_off_are_reported() {
     let world = well();
     back_up(&world, world.now.minus(DAY * 9));
     examine(&world).warns("store.backup", "the newest backup is 9 days old", "jhe-ow backup FILE");
-    // One is due each day, and a machine may have been off.
+    // A backup is due each day; a machine that was off is allowed some delay.
     back_up(&world, world.now.minus(DAY + HOUR * 5));
     examine(&world).has("store.backup", "ok", "the newest backup is 29 hours old", "");
     back_up(&world, world.now.minus(DAY + HOUR * 7));
@@ -27,7 +27,7 @@ fn a_directory_that_cannot_be_written_or_that_others_may_read_is_reported() {
     let world = well();
     std::fs::set_permissions(world.data_dir(), std::fs::Permissions::from_mode(0o755)).unwrap();
     examine(&world).warns("store.rights", "(mode 755)", "chmod 700");
-    // What is below a file can be made by nobody, whoever runs this; and nobody writes into this directory.
+    // Even root can neither create a path below a regular file nor write into /proc/self.
     let below = world.directory.path().join("file/below");
     std::fs::write(below.parent().unwrap(), "").unwrap();
     let found = examine_with(&world, &["--data-dir", below.to_str().unwrap()]);
@@ -112,7 +112,7 @@ fn the_public_url_must_lead_to_this_daemon() {
     examine(&world).has("web.public", "warning", "cannot be reached from this machine", "on a phone");
 }
 
-/// A name under which this machine reaches its own loopback address, and that is not one for that only.
+/// Returns a name of this machine that resolves to a loopback address and is not `localhost`.
 fn own_name() -> Option<String> {
     use std::net::ToSocketAddrs;
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?.trim().to_owned();
@@ -130,14 +130,14 @@ fn an_unready_daemon_is_reported_with_its_reason() {
     let mut world = well();
     let served = Served::start(&world);
     world.set("JHE_OW_BIND", &format!("127.0.0.1:{}", served.port));
-    until("it is ready", || {
+    until("the daemon is ready", || {
         examine(&world).findings.iter().any(|one| one["check"] == "web.ready" && one["state"] == "ok")
     });
     drop(served);
     world.set("OW_API_KEY", "sk-wrong");
     let served = Served::start(&world);
     world.set("JHE_OW_BIND", &format!("127.0.0.1:{}", served.port));
-    until("its tick has failed", || {
+    until("the tick has failed", || {
         get(served.port, "/readyz", &[]).is_some_and(|(status, _)| status == 503)
     });
     examine(&world).has("web.ready", "stops", "the daemon is not ready: OW refuses the key", "see its log");
@@ -194,9 +194,9 @@ fn unfinished_copies_and_files_of_another_user_are_named() {
     std::fs::write(left.join("copy"), "growing").unwrap();
     let is_named =
         |world: &World| examine(world).findings.iter().any(|one| one["check"] == "store.unfinished");
-    assert!(!is_named(&world), "it is still being made");
+    assert!(!is_named(&world), "a backup in progress is not reported");
     std::fs::remove_dir_all(&left).unwrap();
-    // As root has made a lock, and the daemon runs as somebody else.
+    // A lock file created by root while the daemon runs as another user.
     let nobody = 65534;
     let all = [world.directory.path().to_owned(), world.data_dir()];
     let files = names(&world.data_dir()).into_iter().map(|name| world.data_dir().join(name));
@@ -206,7 +206,7 @@ fn unfinished_copies_and_files_of_another_user_are_named() {
     let lock = world.data_dir().join("serve.lock");
     std::fs::write(&lock, "").unwrap();
     std::fs::set_permissions(&lock, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    // A place that nobody can enter: the binary is linked to where nobody may read it.
+    // A directory without access: the binary is linked from a place that others cannot read.
     let binary = world.directory.path().join("jhe-ow");
     std::fs::copy(env!("CARGO_BIN_EXE_jhe-ow"), &binary).unwrap();
     let line =
@@ -227,7 +227,7 @@ fn a_certificate_of_an_unknown_authority_gets_a_sentence() {
     else {
         return;
     };
-    assert!(made.success(), "openssl is part of every Debian that has ca-certificates");
+    assert!(made.success(), "openssl is missing; Debian installs it with ca-certificates");
     let mut server = std::process::Command::new("openssl");
     server.args([
         "s_server",
@@ -242,7 +242,7 @@ fn a_certificate_of_an_unknown_authority_gets_a_sentence() {
     ]);
     server.current_dir(&directory).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
     let _server = Running::new(server.spawn().unwrap());
-    until("it listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    until("the daemon is listening", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
     world.set("OW_API_URL", &format!("https://localhost:{port}"));
     let reachable = |world: &World| {
         let all = examine(world).findings;

@@ -1,4 +1,4 @@
-//! `jhe-ow doctor` on the work: faults that stop data, states that only look like faults, and alerts.
+//! `jhe-ow doctor` on the flow of data: faults that stop it, states that only look like faults, and alerts.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::support::doctor::*;
 use crate::support::harness::*;
 use crate::support::running_daemon::Served;
 
-/// The OW user of whom samples were asked for first.
+/// Returns the OW user of the first samples request.
 fn first_read(world: &World) -> String {
     let requests = world.sim.requests();
     let asked = requests.iter().find(|one| one.path.ends_with("/timeseries")).unwrap();
@@ -22,7 +22,7 @@ fn first_read(world: &World) -> String {
 fn an_ow_without_samples_stops_data_in_normalized_mode() {
     let world = well();
     world.sim.set_page_cap(1000);
-    // Whom the doctor asks about: nobody, in the hope of an empty page.
+    // The doctor asks about a user that should not exist, and expects an empty page.
     let nobody = "00000000-0000-0000-0000-000000000000";
     world.sim.add_user_with_id(nobody);
     world.sim.set_fault(nobody, Some(Fault::Status(500)));
@@ -53,7 +53,11 @@ fn one_patient_in_error_is_a_warning_and_all_in_error_stop_data() {
     found.has("data.outcome", "warning", "2 of 2 patients", "");
     let bucket = Bucket::start();
     use_bucket(&world, &bucket);
-    assert_eq!(examine(&world).checks("stops"), Vec::<&str>::new(), "of a payload among many that were read");
+    assert_eq!(
+        examine(&world).checks("stops"),
+        Vec::<&str>::new(),
+        "one bad payload among many readable ones stops nothing"
+    );
     world.setting("ow.ingest_mode", "normalized");
     world.sim.set_fault(&first, None);
     world.now = world.now.plus(FIVE_MINUTES);
@@ -72,7 +76,7 @@ fn a_long_running_tick_is_not_overdue() {
     let hangs = |words: &[&str]| {
         world.sim.forget_requests();
         let running = world.start(words);
-        until("it asks", || world.pages_of(&user) > 0);
+        until("the poll has sent its request", || world.pages_of(&user) > 0);
         running
     };
     let poll = hangs(&["poll"]);
@@ -83,7 +87,7 @@ fn a_long_running_tick_is_not_overdue() {
     poll.signal("KILL");
     poll.wait();
     examine(&world).stops("data.tick", "the last tick ended 3 minutes ago", "check that the daemon runs");
-    // A backfill may hold the lock for days, and lets ticks in.
+    // A backfill may hold the lock for days, but lets ticks run.
     let backfill = hangs(&["poll", "--window", "3d"]);
     let found = examine(&world);
     found.has("data.lock", "ok", "a backfill is under way", "");
@@ -173,9 +177,9 @@ fn jhe_is_asked_for_the_number_of_patients_only() {
         *heard.lock().unwrap() += usize::from(asked == "/api/v1/patients");
         None
     }));
-    // Which asks twice.
+    // The doctor makes two requests.
     examine(&world).has("jhe.client", "ok", "reaches 7 patients through", "");
-    assert_eq!(*count.lock().unwrap(), 2, "pages of patients");
+    assert_eq!(*count.lock().unwrap(), 2, "requested pages of patients");
 }
 
 #[test]
@@ -186,13 +190,18 @@ fn a_wrong_key_of_ow_is_seen_at_once_also_before_the_first_patient_is_linked() {
     let served = Served::start(&world);
     let operator = served.operator(&world);
     let readyz = || get(served.port, "/readyz", &[]).unwrap();
-    until("it is not ready", || readyz().0 == 503 && readyz().1.contains("OW refuses the key"));
+    until("the daemon is not ready", || readyz().0 == 503 && readyz().1.contains("OW refuses the key"));
     assert!(operator.get("/admin").body.contains("OW refuses the key: Invalid or missing API key"));
     let ran = served.stop("TERM");
-    assert_eq!(ran.stderr.matches("OW refuses the key").count(), 1, "an error, once: {}", ran.stderr);
-    // With the right key, and with an OW that is away, it is ready.
+    assert_eq!(
+        ran.stderr.matches("OW refuses the key").count(),
+        1,
+        "the error is logged once: {}",
+        ran.stderr
+    );
+    // With the right key the daemon is ready, even if OW is unavailable.
     world.set("OW_API_KEY", &world.sim.key());
     let served = Served::start(&world);
-    until("it is ready", || get(served.port, "/readyz", &[]).unwrap().0 == 200);
+    until("the daemon is ready", || get(served.port, "/readyz", &[]).unwrap().0 == 200);
     assert!(!served.operator(&world).get("/admin").body.contains("refuses the key"));
 }

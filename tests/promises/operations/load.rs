@@ -1,5 +1,5 @@
-//! Under a crowd, slow clients, password guessing and endless bodies, ticks go on, honest clients are served, and
-//! memory stays small.
+//! With many clients, slow clients, password guessing and endless bodies, ticks continue, legitimate clients are
+//! served, and memory stays small.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,34 +12,34 @@ use tokio::net::{TcpSocket, TcpStream};
 use crate::support::harness::*;
 use crate::support::running_daemon::{Served, spawn, wait_for};
 
-/// Requests of somebody honest while it goes on: at least so many, and at most.
+/// Minimum and maximum number of legitimate requests during the attack.
 const HONEST: std::ops::Range<u64> = 40..400;
-/// Ticks while it goes on, at least.
+/// Minimum number of ticks during the attack.
 const TICKS: i64 = 4;
-/// The most memory that the daemon may have had, in KiB.
+/// The daemon's maximum peak memory, in KiB.
 const MEMORY: u64 = 128 * 1024;
-/// A request without an answer by then has hung.
+/// A request without an answer after this time counts as hung.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// Attempts to sign in.
+/// Number of sign-in attempts.
 const ATTEMPTS: u64 = 10_000;
 /// The proxy that the daemon trusts.
 const PROXY: &str = "127.0.0.1";
 
-/// Ends the siege.
+/// Set when the attack ends.
 type Over = Arc<AtomicBool>;
 
 fn is_over(over: &Over) -> bool {
     over.load(Ordering::Relaxed)
 }
 
-/// A connection from one of the machine's own addresses; none where it is refused or cut off.
+/// Connects from one of the machine's loopback addresses; `None` if the connection is refused or cut off.
 async fn connect(from: &str, port: u16) -> Option<TcpStream> {
     let socket = TcpSocket::new_v4().ok()?;
     socket.bind(SocketAddr::new(from.parse().unwrap(), 0)).ok()?;
     socket.connect(SocketAddr::from(([127, 0, 0, 1], port))).await.ok()
 }
 
-/// Sends one request and reads the answer to its end; its status.
+/// Sends one request and reads the whole answer; returns its status.
 async fn ask(from: &str, port: u16, request: &str) -> Option<u16> {
     let mut stream = connect(from, port).await?;
     stream.write_all(request.as_bytes()).await.ok()?;
@@ -52,7 +52,7 @@ fn get_request(path: &str, more: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: jhe-ow\r\nConnection: close\r\n{more}\r\n")
 }
 
-/// Sends a head letter by letter, and begins again when it is cut off; counts how often that was.
+/// Sends a request head byte by byte and starts again after each cut; counts the cuts.
 async fn dribble_head(port: u16, over: Over, cut: Arc<AtomicU64>) {
     while !is_over(&over) {
         let Some(mut stream) = connect("127.0.0.3", port).await else { continue };
@@ -69,7 +69,7 @@ async fn dribble_head(port: u16, over: Over, cut: Arc<AtomicU64>) {
     }
 }
 
-/// Asks for much and takes nothing of it.
+/// Requests much and reads nothing.
 async fn never_read(port: u16, over: Over) {
     let request = "GET /style.css HTTP/1.1\r\nHost: jhe-ow\r\n\r\n".repeat(200);
     let Some(mut stream) = connect("127.0.0.4", port).await else { return };
@@ -81,7 +81,7 @@ async fn never_read(port: u16, over: Over) {
     }
 }
 
-/// Sends a body of a gigabyte, or one without an end; counts the bytes that were taken.
+/// Sends a body of a gigabyte or without an end; counts the accepted bytes.
 async fn endless_body(port: u16, over: Over, head: &str, taken: Arc<AtomicU64>) {
     while !is_over(&over) {
         let Some(mut stream) = connect("127.0.0.5", port).await else { continue };
@@ -113,7 +113,7 @@ async fn guess(port: u16, left: Arc<AtomicU64>, answers: Arc<[AtomicU64; 2]>, fo
     }
 }
 
-/// The form of the sign-in page, filled with a wrong password, with a place for the address.
+/// Returns the sign-in form with a wrong password and a placeholder for the client address.
 fn filled_form(served: &Served) -> String {
     let visitor = served.visitor();
     let hidden = visitor.get("/admin/sign-in").hidden("/admin/sign-in");
@@ -143,7 +143,7 @@ fn abusive_clients_stop_no_tick_exclude_no_client_and_take_little_memory() {
     let (user, patient) = world.patient();
     world.setting("ow.poll_interval", "1s");
     let served = Served::start(&world);
-    // There is an operator whose password can be guessed at.
+    // An operator exists, so that passwords can be guessed.
     served.operator(&world);
     let (port, over) = (served.port, Over::default());
     let (cut, taken, crowd) = <(Arc<AtomicU64>, Arc<AtomicU64>, Arc<AtomicU64>)>::default();
@@ -181,21 +181,21 @@ fn abusive_clients_stop_no_tick_exclude_no_client_and_take_little_memory() {
         let db = rusqlite::Connection::open(world.database()).unwrap();
         db.query_row("SELECT count(*) FROM runs", [], |row| row.get(0)).unwrap()
     };
-    // Meanwhile somebody honest looks at a page, and samples arrive.
+    // Meanwhile a legitimate client requests a page, and samples arrive.
     let mut honest = 0;
     while honest < HONEST.start || count(&cut) == 0 || ticks() < TICKS {
         assert!(honest < HONEST.end, "{} heads cut off, {} ticks", count(&cut), ticks());
         let request = get_request("/admin/sign-in", "");
         let asked =
             wait_for(async { tokio::time::timeout(PATIENCE, ask("127.0.0.2", port, &request)).await });
-        assert_eq!(asked, Ok(Some(200)), "after {honest} requests");
+        assert_eq!(asked, Ok(Some(200)), "request {honest} failed");
         honest += 1;
         world.sim.put(&user, world.now.minus(Duration::from_mins(honest)), 60.0);
         std::thread::sleep(Duration::from_millis(300));
     }
     over.store(true, Ordering::Relaxed);
-    until("every attempt is answered", || left.load(Ordering::Relaxed) == 0);
-    until("every sample is there", || world.kept(&patient).len() == world.sim.heart_rates(&user).len());
+    until("every sign-in attempt is answered", || left.load(Ordering::Relaxed) == 0);
+    until("every sample is stored", || world.kept(&patient).len() == world.sim.heart_rates(&user).len());
     let memory = most_memory(&served);
     let ran = served.stop("TERM");
     let complete = ran.stderr.matches("OW poll complete").count();
@@ -208,9 +208,9 @@ fn abusive_clients_stop_no_tick_exclude_no_client_and_take_little_memory() {
         count(&answers[0]),
         count(&answers[1]),
     );
-    assert!(memory < MEMORY, "{memory} KiB");
-    assert!(complete >= 4, "{complete} complete ticks: {}", ran.stderr);
-    assert!(count(&answers[0]) <= 20 * 10 * 2, "ten a minute from one address");
+    assert!(memory < MEMORY, "{memory} KiB are too much");
+    assert!(complete >= 4, "{complete} complete ticks are too few: {}", ran.stderr);
+    assert!(count(&answers[0]) <= 20 * 10 * 2, "at most ten attempts a minute from one address are checked");
     assert!(count(&answers[1]) > ATTEMPTS / 2 && count(&crowd) > 200);
     assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
 }

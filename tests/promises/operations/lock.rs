@@ -19,7 +19,7 @@ fn a_tick_is_skipped_while_the_lock_is_fresh() {
         (ran.code, ran.stdout.trim()),
         (0, format!("ow_poll skipped: ow.sync_in_progress since {since}").as_str())
     );
-    assert_eq!(world.lock(), since, "left as it is");
+    assert_eq!(world.lock(), since, "the lock is unchanged");
     assert!(world.sim.requests().is_empty());
 }
 
@@ -46,9 +46,9 @@ fn the_lock_of_a_killed_process_is_reclaimed_at_once() {
     world.sim.put(&user, world.now.minus(HOUR), 60.0);
     world.sim.set_fault(&user, Some(Fault::Hang));
     let running = world.start(&["poll"]);
-    until("OW is asked", || world.pages_of(&user) > 0);
+    until("OW got the request", || world.pages_of(&user) > 0);
     assert_ne!(world.lock(), "");
-    assert!(world.poll().stdout.contains("skipped"), "alive, it is obeyed");
+    assert!(world.poll().stdout.contains("skipped"), "the lock of a live process is honoured");
     running.signal("KILL");
     running.wait();
     world.sim.set_fault(&user, None);
@@ -72,8 +72,8 @@ fn a_tick_whose_lock_was_taken_over_ends() {
     let ran = world.poll();
     assert_eq!(ran.code, 1);
     assert!(ran.stderr.contains("ow_poll aborted: the lock ow.sync_in_progress was taken"), "{ran:?}");
-    assert_eq!(world.kept(&patient), [], "the victim writes nothing");
-    assert_eq!(world.lock(), stolen, "and releases nothing");
+    assert_eq!(world.kept(&patient), [], "the process that lost its lock writes nothing");
+    assert_eq!(world.lock(), stolen, "the process that lost its lock does not release the new one");
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_lock_cleared_by_hand_ends_the_tick_too() {
     world.sim.put(&user, world.now.minus(HOUR), 60.0);
     world.sim.set_fault(&user, Some(Fault::FailFirst { times: 2, status: 503 }));
     let running = world.start(&["poll"]);
-    until("OW is asked", || world.pages_of(&user) > 0);
+    until("OW got the request", || world.pages_of(&user) > 0);
     world.setting("ow.sync_in_progress", "");
     assert_eq!(running.wait().code, 1);
 }

@@ -8,9 +8,10 @@ use serde_json::Value;
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
 
-/// The lines of a log that is no terminal's.
+/// Parses the JSON lines of a log written to a pipe.
 fn lines(log: &str) -> Vec<Value> {
-    let json = |line: &str| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}"));
+    let json =
+        |line: &str| serde_json::from_str(line).unwrap_or_else(|_| panic!("the line is not JSON: {line}"));
     log.lines().map(json).collect()
 }
 
@@ -21,7 +22,7 @@ fn a_tick_is_one_line_with_its_figures() {
     world.sim.fill(&user, world.now.minus(HOUR), world.now, FIVE_MINUTES, 1);
     let served = Served::start(&world);
     let operator = served.operator(&world);
-    until("the tick is over", || operator.get("/admin/system").body.contains("OW poll complete"));
+    until("the tick has ended", || operator.get("/admin/system").body.contains("OW poll complete"));
     let lines = lines(&served.stop("TERM").stderr);
     let is_tick = |line: &&Value| line["message"].as_str().unwrap_or_default().starts_with("OW poll");
     let ticks: Vec<&Value> = lines.iter().filter(is_tick).collect();
@@ -42,7 +43,7 @@ fn a_failed_request_has_the_same_id_on_the_page_and_in_the_log() {
     let operator = served.operator(&world);
     let well = operator.send(reqwest::Method::GET, "/admin", &[("X-Request-Id", "proxy-17")], None);
     assert_eq!((well.status, well.headers["x-request-id"].to_str().unwrap()), (200, "proxy-17"));
-    assert!(!well.body.contains("proxy-17"), "nobody needs it where all is well");
+    assert!(!well.body.contains("proxy-17"), "a page without an error shows no request id");
     let own = operator.send(reqwest::Method::GET, "/admin", &[("X-Request-Id", "a b\"<i>")], None);
     assert_eq!(own.headers["x-request-id"].to_str().unwrap().len(), 16);
     std::fs::rename(world.database(), world.directory.path().join("aside")).unwrap();
@@ -68,7 +69,7 @@ fn levels_are_set_module_by_module() {
     world.sim.put(&user, world.now.minus(HOUR), 60.0);
     world.sim.set_fault(&user, Some(Fault::FailFirst { times: 2, status: 503 }));
     let served = Served::with(&world, &[("JHE_OW_LOG", "warn,jhe_ow::common::backoff=debug")]);
-    until("the sample is kept", || world.kept(&patient).len() == 1);
+    until("the sample is stored", || world.kept(&patient).len() == 1);
     let lines = lines(&served.stop("TERM").stderr);
     let is_of_module = |line: &Value| line["target"].as_str().unwrap().starts_with("jhe_ow::common::backoff");
     assert!(lines.iter().any(|line| is_of_module(line) && line["level"] == "DEBUG"), "{lines:#?}");
@@ -88,8 +89,11 @@ fn the_log_is_free_of_health_data_names_and_secrets() {
     world.sim.put_verbatim(&user, world.now.minus(HOUR * 2), r#"{"timestamp":"noon","value":62.625}"#);
     let served = Served::start(&world);
     let operator = served.operator(&world);
-    until("the tick is over", || operator.get("/admin/system").body.contains("OW poll complete"));
-    assert!(operator.get("/admin/patients/1/observations").body.contains("61.53"), "it is on the page");
+    until("the tick has ended", || operator.get("/admin/system").body.contains("OW poll complete"));
+    assert!(
+        operator.get("/admin/patients/1/observations").body.contains("61.53"),
+        "the page shows the measurement"
+    );
     let study = make_study(&operator, "Sleep");
     let link = invite(&operator, &make_patient(&operator, "Ada Frobnitz", &study));
     let token = link.rsplit(['=', '/']).next().unwrap().to_owned();
@@ -97,7 +101,7 @@ fn the_log_is_free_of_health_data_names_and_secrets() {
     served.visitor().get(&link);
     let session = operator.cookies.lock().unwrap()["jhe_ow_session"].clone();
     let log = served.stop("TERM").stderr;
-    assert!(log.contains("answered"), "it is a full log: {log}");
+    assert!(log.contains("answered"), "the log is at its most detailed level: {log}");
     let key = world.sim.key();
     for secret in
         ["61.53", "62.625", "Rosalind", "Frobnitz", "example.org\"", PASSWORD, &token, &session, &key]
@@ -120,7 +124,7 @@ fn the_overview_shows_the_progress_of_a_tick_and_hourly_counters() {
     let operator = served.operator(&world);
     until("a tick runs", || operator.get("/admin/system").body.contains("of 2 patients"));
     world.sim.set_latency(Duration::ZERO);
-    until("the tick is over", || operator.get("/admin/system").body.contains("OW poll complete"));
+    until("the tick has ended", || operator.get("/admin/system").body.contains("OW poll complete"));
     let page = operator.get("/admin/system").body;
     assert!(!page.contains("A sync is running"), "{page}");
     for told in [

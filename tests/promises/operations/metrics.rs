@@ -11,12 +11,12 @@ use crate::support::fake_jhe::State;
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
 
-/// Labels that there may be.
+/// The permitted labels.
 const LABELS: &[&str] = &["cause", "kind", "le", "of", "outcome", "peer", "state", "status", "type"];
 const ALERTS: &str = include_str!("../../../packaging/alerts.yaml");
 const DASHBOARD: &str = include_str!("../../../packaging/grafana-dashboard.json");
 
-/// A scrape that was read strictly: each sample by its name and labels.
+/// A strictly parsed scrape: each sample by name and labels.
 #[derive(Debug)]
 struct Scrape {
     samples: BTreeMap<(String, Vec<(String, String)>), f64>,
@@ -29,7 +29,7 @@ impl Scrape {
         Self::parse(&answer.body)
     }
 
-    /// Reads the text format 0.0.4, and takes no liberties with it.
+    /// Parses the text format 0.0.4 strictly.
     fn parse(text: &str) -> Self {
         assert!(text.ends_with('\n') && !text.contains("\n\n"), "{text}");
         let (mut samples, mut families) = (BTreeMap::new(), BTreeSet::new());
@@ -43,15 +43,17 @@ impl Scrape {
                 let (name, kind) = rest.split_once(' ').unwrap();
                 assert!(["counter", "gauge", "histogram"].contains(&kind) && name == helped, "{line}");
                 assert!(kind != "counter" || name.ends_with("_total"), "{line}");
-                assert!(families.insert(name.to_owned()), "told twice: {line}");
+                assert!(families.insert(name.to_owned()), "duplicate metadata: {line}");
                 family = (name.to_owned(), kind.to_owned());
             } else {
                 let (name, labels, value) = sample(line);
-                let suffix = name.strip_prefix(&family.0).unwrap_or_else(|| panic!("astray: {line}"));
+                let suffix = name
+                    .strip_prefix(&family.0)
+                    .unwrap_or_else(|| panic!("sample outside its family: {line}"));
                 let is_of_histogram = ["_bucket", "_sum", "_count"].contains(&suffix);
                 assert!(if family.1 == "histogram" { is_of_histogram } else { suffix.is_empty() }, "{line}");
                 assert!(family.1 == "gauge" || value >= 0.0, "{line}");
-                assert!(samples.insert((name, labels), value).is_none(), "told twice: {line}");
+                assert!(samples.insert((name, labels), value).is_none(), "duplicate sample: {line}");
             }
         }
         let scrape = Self { samples };
@@ -59,7 +61,7 @@ impl Scrape {
         scrape
     }
 
-    /// Buckets grow up to the last, which is the count.
+    /// Checks that buckets are cumulative and the last one equals the count.
     fn check_histograms(&self) {
         for ((name, labels), count) in &self.samples {
             let Some(base) = name.strip_suffix("_count") else { continue };
@@ -78,15 +80,15 @@ impl Scrape {
         }
     }
 
-    /// The value of one sample.
+    /// Returns the value of a sample.
     #[track_caller]
     fn value(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let value = self.samples.get(&(name.to_owned(), labels));
-        *value.unwrap_or_else(|| panic!("no {name} in {:#?}", self.samples.keys()))
+        *value.unwrap_or_else(|| panic!("no sample {name} in {:#?}", self.samples.keys()))
     }
 
-    /// The value of one sample that is a whole number.
+    /// Returns the value of a sample that is a whole number.
     #[track_caller]
     fn whole(&self, name: &str, labels: &[(&str, &str)]) -> i64 {
         format!("{}", self.value(name, labels)).parse().unwrap()
@@ -106,7 +108,7 @@ fn is_name(text: &str) -> bool {
 
 fn sample(line: &str) -> (String, Vec<(String, String)>, f64) {
     let (series, value) = line.rsplit_once(' ').unwrap();
-    let value = value.parse().unwrap_or_else(|_| panic!("no number: {line}"));
+    let value = value.parse().unwrap_or_else(|_| panic!("the value is not a number: {line}"));
     let (name, labels) = match series.split_once('{') {
         Some((name, rest)) => (name, rest.strip_suffix('}').unwrap()),
         None => (series, ""),
@@ -121,13 +123,13 @@ fn sample(line: &str) -> (String, Vec<(String, String)>, f64) {
     (name.to_owned(), labels.collect(), value)
 }
 
-/// A world with a patient of whom an hour of samples is delivered, and one about whom OW answers garbage; and what is
-/// scraped after the first tick.
+/// Creates a world with one patient whose hour of samples is delivered and one for whom OW answers garbage; returns the
+/// scrape after the first tick.
 fn scraped(look: impl FnOnce(&Scrape, &Scene, &[String], &Served)) {
     let mut scene = Scene::new();
     let (well, first) = scene.patient(40001);
     let (ill, second) = scene.patient(40002);
-    // The last that came of the one, and is delivered.
+    // The last samples of this patient, delivered.
     scene.world.sim.put(&ill, scene.world.now.minus(FIVE_MINUTES), 60.0);
     assert_eq!(scene.world.created(), 1);
     assert!(scene.export().stdout.contains("Delivered 1 "));
@@ -138,12 +140,12 @@ fn scraped(look: impl FnOnce(&Scrape, &Scene, &[String], &Served)) {
     let bind = format!("127.0.0.1:{port}");
     let served = Served::with(&scene.world, &[("JHE_OW_METRICS_BIND", &bind)]);
     let delivered = [("outcome", "delivered")];
-    // What is scraped may be five seconds old, except for what is counted.
-    until("all is delivered", || {
+    // Gauges may be five seconds old; counters are current.
+    until("all observations are delivered", || {
         get(port, "/metrics", &[]).is_some()
             && Scrape::of(port).whole("jhe_ow_exported_total", &delivered) == 12
     });
-    until("the scrape is of the world after that", || {
+    until("the scrape is newer than the delivery", || {
         let scrape = Scrape::of(port);
         scrape.whole("jhe_ow_outbox", &[("state", "pending")]) == 0
             && scrape.whole("jhe_ow_patients_in_error", &[]) == 1
@@ -203,20 +205,22 @@ fn labels_come_from_fixed_sets_and_identify_nobody() {
     scraped(|scrape, _, known, served| {
         for (name, labels) in scrape.samples.keys() {
             for (label, value) in labels.iter().filter(|_| name != "jhe_ow_build_info") {
-                assert!(LABELS.contains(&label.as_str()), "{name} has {label}");
-                assert!(label == "le" || !known.contains(value), "{name} tells of {value}");
+                assert!(LABELS.contains(&label.as_str()), "{name} has the unknown label {label}");
+                assert!(label == "le" || !known.contains(value), "{name} reveals {value}");
                 let is_word = |byte: u8| byte.is_ascii_lowercase() || matches!(byte, b'_' | b'1'..=b'5');
                 assert!(label == "le" || value.bytes().all(is_word), "{name}: {value}");
             }
         }
-        assert!(scrape.samples.len() < 250, "{} series", scrape.samples.len());
+        assert!(scrape.samples.len() < 250, "{} series are too many", scrape.samples.len());
         let (status, page) = get(served.port, "/metrics", &[]).unwrap();
-        assert!(status == 404 && !page.contains("jhe_ow_ticks"), "not where browsers come: {page}");
+        assert!(
+            status == 404 && !page.contains("jhe_ow_ticks"),
+            "the pages' port must not serve metrics: {page}"
+        );
     });
 }
 
-/// What became of an hour of samples that a daemon sends to a JHE that is in a bad way, by the metric, once so many
-/// did.
+/// Delivers an hour of samples to a faulty JHE; returns the outcomes by metric once this many are counted.
 fn sent(outcome: &str, count: i64, hurt: impl FnOnce(&mut State)) {
     let scene = Scene::new();
     let (user, _) = scene.patient(40001);
@@ -227,7 +231,7 @@ fn sent(outcome: &str, count: i64, hurt: impl FnOnce(&mut State)) {
     let port = free_port();
     let served = Served::with(&scene.world, &[("JHE_OW_METRICS_BIND", &format!("127.0.0.1:{port}"))]);
     let sent = |outcome: &str| Scrape::of(port).whole("jhe_ow_exported_total", &[("outcome", outcome)]);
-    until("it listens", || get(port, "/metrics", &[]).is_some());
+    until("the daemon is listening", || get(port, "/metrics", &[]).is_some());
     until(outcome, || sent(outcome) >= count);
     served.stop("TERM");
 }
@@ -248,7 +252,7 @@ fn every_metric_of_the_alert_rules_and_the_dashboard_exists() {
                 words.filter(|word| word.starts_with("jhe_ow_") || word.starts_with("process_")).collect();
             assert!(asked.len() > 8, "{asked:?}");
             for name in asked {
-                assert!(names.contains(name), "nothing is called {name}");
+                assert!(names.contains(name), "no metric has the name {name}");
             }
         }
         let dashboard: serde_json::Value = serde_json::from_str(DASHBOARD).unwrap();
@@ -264,7 +268,7 @@ fn a_metrics_port_in_use_disables_only_the_metrics() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let bind = taken.local_addr().unwrap().to_string();
     let served = Served::with(&world, &[("JHE_OW_METRICS_BIND", &bind)]);
-    until("the sample is kept", || world.kept(&patient).len() == 1);
+    until("the sample is stored", || world.kept(&patient).len() == 1);
     let ran = served.stop("TERM");
     assert_eq!(ran.code, 0, "{ran:?}");
     let told = format!("no metrics: cannot listen on {bind}");
@@ -276,7 +280,7 @@ fn the_metrics_listener_answers_nothing_but_metrics() {
     let world = World::new();
     let port = free_port();
     let served = Served::with(&world, &[("JHE_OW_METRICS_BIND", &format!("127.0.0.1:{port}"))]);
-    until("it listens", || get(port, "/metrics", &[]).is_some());
+    until("the daemon is listening", || get(port, "/metrics", &[]).is_some());
     let visitor = Visitor::new(&format!("http://127.0.0.1:{port}"));
     assert_eq!((visitor.get("/admin").status, visitor.get("/").status), (404, 404));
     assert_eq!(visitor.post("/metrics", &[]).status, 405);

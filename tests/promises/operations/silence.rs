@@ -7,7 +7,7 @@ use jhe_ow::simulator::fault::Fault;
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
 
-/// A patient whose newest sample is an hour old.
+/// Adds a patient whose newest sample is an hour old.
 fn wearer(world: &World) -> (String, String) {
     let (user, patient) = world.patient();
     world.sim.put(&user, world.now.minus(HOUR), 60.0);
@@ -38,8 +38,8 @@ fn each_silent_patient_is_flagged_with_the_likely_cause_and_what_to_do() {
     world.sim.remove_user(&gone_user);
     let served = Served::start(&world);
     let operator = served.operator(&world);
-    until("the tick is over", || silence_text(&operator, &down).contains("OW down"));
-    until("all of it", || world.lock().is_empty());
+    until("the page shows the cause", || silence_text(&operator, &down).contains("OW down"));
+    until("the tick has ended", || world.lock().is_empty());
     for (patient, cause, next) in [
         (&quiet, "not worn or not synced", "ask the patient to wear"),
         (&revoked, "link revoked at the provider", "invite again, so that the patient reconnects"),
@@ -72,7 +72,7 @@ fn ow_errors_for_half_the_silence_are_its_likely_cause() {
     world.pass(DAY * 2);
     let served = Served::start(&world);
     let operator = served.operator(&world);
-    until("the tick failed", || silence_text(&operator, &patient).contains("OW down"));
+    until("the tick has failed", || silence_text(&operator, &patient).contains("OW down"));
     served.stop("TERM");
 }
 
@@ -85,13 +85,15 @@ fn an_ow_that_syncs_nothing_is_distinguished_from_an_unworn_device() {
     world.pass(DAY * 2);
     let served = Served::start(&world);
     let operator = served.operator(&world);
-    until("it is told", || silence_text(&operator, &patient).contains("OW not pulling"));
+    until("the page shows the silence", || silence_text(&operator, &patient).contains("OW not pulling"));
     world.sim.set_last_pull(None);
     served.stop("TERM");
     world.pass(HOUR * 2);
     let served = Served::start(&world);
     let operator = served.operator(&world);
-    until("it is told", || silence_text(&operator, &patient).contains("not worn or not synced"));
+    until("the page shows the silence", || {
+        silence_text(&operator, &patient).contains("not worn or not synced")
+    });
     served.stop("TERM");
 }
 

@@ -29,10 +29,10 @@ fn each_silence_is_alerted_once_across_restarts() {
     ];
     let served = watched.serve(&variables);
     watched.ticks();
-    assert!(webhook.posted().is_empty(), "nobody is silent");
+    assert!(webhook.posted().is_empty(), "no patient is silent yet");
     let since = watched.world.now.minus(FIVE_MINUTES);
     watched.pass(DAY * 2);
-    until("it is told", || !webhook.posted().is_empty());
+    until("the alert is sent", || !webhook.posted().is_empty());
     watched.ticks();
     served.stop("TERM");
     let served = watched.serve(&variables);
@@ -48,9 +48,9 @@ fn each_silence_is_alerted_once_across_restarts() {
     );
     assert_eq!(body["link"], format!("https://ow.example.org/admin/patients/{}", watched.patient));
     watched.measure(62.5);
-    until("the end is told", || webhook.kinds() == ["silent", "back"]);
+    until("the end of the silence is alerted", || webhook.kinds() == ["silent", "back"]);
     watched.pass(DAY * 2);
-    until("the next silence is told", || webhook.kinds() == ["silent", "back", "silent"]);
+    until("the next silence is alerted", || webhook.kinds() == ["silent", "back", "silent"]);
     watched.ticks();
     assert_eq!(webhook.posted().len(), 3);
     for Posted { body, .. } in webhook.posted() {
@@ -69,20 +69,20 @@ fn an_alert_refused_by_its_receiver_is_retried_and_shown_on_the_page() {
     let served = watched.serve(&[("JHE_OW_ALERTS_WEBHOOK", &webhook.url())]);
     watched.ticks();
     watched.pass(DAY * 2);
-    until("it was tried", || !webhook.posted().is_empty());
+    until("the first attempt was made", || !webhook.posted().is_empty());
     watched.ticks();
-    assert_eq!(webhook.posted().len(), 1, "not before a minute is over");
+    assert_eq!(webhook.posted().len(), 1, "the retry waits a minute");
     let operator = served.operator(&watched.world);
     let says = "could not be sent yet (webhook): the webhook answered 500";
-    until("the overview says so", || operator.get("/admin/system").body.contains(says));
+    until("the overview shows the failed alert", || operator.get("/admin/system").body.contains(says));
     webhook.answer_with(204);
     watched.pass(FIVE_MINUTES);
-    until("it is tried again", || webhook.posted().len() == 2);
+    until("the alert is sent again", || webhook.posted().len() == 2);
     watched.pass(HOUR);
     watched.ticks();
     assert_eq!(webhook.posted().len(), 2);
     let ids: Vec<_> = webhook.posted().iter().map(|one| one.headers["webhook-id"].clone()).collect();
-    assert_eq!(ids[0], ids[1], "a receiver can tell that it came twice");
+    assert_eq!(ids[0], ids[1], "a retry has the same message id");
     assert!(!operator.get("/admin/system").body.contains("could not be sent"));
     let ended = served.stop("TERM");
     assert!(!ended.stderr.contains("hidden-part") && !ended.stdout.contains("hidden-part"), "{ended:?}");
@@ -105,9 +105,9 @@ fn alerts_despite_an_unresponsive_channel(webhook: &str, mail: u16, told: impl F
     let served = watched.serve(&mail.chain([("JHE_OW_ALERTS_WEBHOOK", webhook)]).collect::<Vec<_>>());
     watched.ticks();
     watched.pass(DAY * 2);
-    until("the silence is told", || told() == 1);
+    until("the silence is alerted", || told() == 1);
     watched.measure(62.5);
-    until("its end is told", || told() == 2);
+    until("the end of the silence is alerted", || told() == 2);
     served.stop("TERM");
 }
 
@@ -148,7 +148,11 @@ fn alerts_wait_for_the_first_tick_after_a_restart() {
     watched.world.sim.set_latency(std::time::Duration::from_millis(300));
     let served = watched.serve(&[("JHE_OW_ALERTS_WEBHOOK", &webhook.url())]);
     watched.ticks();
-    assert!(webhook.posted().is_empty(), "what was measured meanwhile was at OW: {:?}", webhook.kinds());
+    assert!(
+        webhook.posted().is_empty(),
+        "samples of the downtime were at OW, so no alert is sent: {:?}",
+        webhook.kinds()
+    );
     served.stop("TERM");
 }
 
@@ -166,7 +170,7 @@ fn a_silence_is_alerted_by_mail() {
     ]);
     watched.ticks();
     watched.pass(DAY * 2);
-    until("it is told", || !mail.letters().is_empty());
+    until("the alert is sent", || !mail.letters().is_empty());
     watched.ticks();
     let letters = mail.letters();
     assert_eq!(letters.len(), 1);
@@ -197,9 +201,9 @@ fn one_alert_covers_many_silences_and_a_stopped_poll_comes_first() {
     }
     watched.ticks();
     watched.pass(HOUR * 3);
-    until("that nobody is read is told", || webhook.kinds() == ["stuck"]);
+    until("the failed polling is alerted", || webhook.kinds() == ["stuck"]);
     watched.pass(DAY * 2);
-    until("the silences are told", || webhook.kinds() == ["stuck", "several"]);
+    until("the silences are alerted", || webhook.kinds() == ["stuck", "several"]);
     watched.ticks();
     assert_eq!(webhook.posted().len(), 2);
     let body = webhook.posted()[1].json();

@@ -8,12 +8,12 @@ use jhe_ow::simulator::fault::Fault;
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
 
-/// The watchdog interval here: a keep-alive is due each 200 ms and sent each 100 ms.
+/// The watchdog interval of this test: a keep-alive is due every 200 ms and sent every 100 ms.
 const ASKED_MICROS: &str = "200000";
-/// Without a sign for so long, there is none.
+/// No keep-alive within this time means that none is sent.
 const SILENCE: Duration = Duration::from_secs(2);
 
-/// Returns the next notification to systemd, or nothing where none comes.
+/// Returns the next notification to systemd; `None` if none arrives.
 fn hear(systemd: &UnixDatagram) -> Option<String> {
     let mut told = [0; 4096];
     let length = systemd.recv(&mut told).ok()?;
@@ -50,7 +50,7 @@ fn systemd_is_notified_of_start_reload_watchdog_and_stop() {
     until("a tick hangs", || world.sim.max_in_flight() > 0 && !world.lock().is_empty());
     next("WATCHDOG=1");
     std::fs::write(&clock, world.now.plus(HOUR).to_string()).unwrap();
-    until("it falls silent", || hear(&systemd).is_none());
+    until("keep-alives stop", || hear(&systemd).is_none());
     std::fs::write(&clock, world.now.to_string()).unwrap();
     next("WATCHDOG=1");
     served.running.signal("TERM");
@@ -68,7 +68,10 @@ fn without_a_watchdog_no_keep_alive_is_sent() {
     let served = Served::with(&world, &[("NOTIFY_SOCKET", socket.to_str().unwrap())]);
     assert!(hear(&systemd).is_some_and(|told| told.contains("READY=1")));
     served.stop("TERM");
-    assert!(hear(&systemd).is_some_and(|told| told.contains("STOPPING=1")), "nothing in between");
+    assert!(
+        hear(&systemd).is_some_and(|told| told.contains("STOPPING=1")),
+        "no keep-alive between ready and stopping"
+    );
 }
 
 #[test]
@@ -81,8 +84,8 @@ fn a_daemon_that_waits_for_its_store_is_not_restarted() {
     let variables = [("NOTIFY_SOCKET", socket.to_str().unwrap()), ("WATCHDOG_USEC", ASKED_MICROS)];
     let served = Served::with(&world, &variables);
     let mut told = Vec::new();
-    until("it is ready, says why it waits, and lives", || {
-        told.push(hear(&systemd).expect("it falls silent"));
+    until("the daemon reports ready, names the cause of its wait, and sends keep-alives", || {
+        told.push(hear(&systemd).expect("a further notification"));
         let told = told.concat();
         told.contains("READY=1") && told.contains("STATUS=") && told.matches("WATCHDOG=1").count() > 20
     });

@@ -28,7 +28,7 @@ fn settings_are_checked_where_they_are_typed() {
     assert!(world.run(&["settings", "list"]).stdout.contains("ow.poll_interval = 15m  (default)"));
     assert_eq!(set("no.such", &[("value", "1")]).status, 400);
     set("ow.s3.secret_access_key", &[("value", "hush-hush")]);
-    assert!(!operator.get("/admin/settings").body.contains("hush-hush"), "a secret is not shown");
+    assert!(!operator.get("/admin/settings").body.contains("hush-hush"), "the page must not show the secret");
     assert!(!operator.get("/admin/audit").body.contains("hush-hush"));
 }
 
@@ -187,10 +187,10 @@ fn a_withdrawal_from_one_study_leaves_the_others_consent() {
     assert_eq!(
         answer.location(),
         "/clients/ow/manage?done=shared-elsewhere&what=omh%3Aheart-rate%3A2.0",
-        "the other study still has it"
+        "the other study still shares the data"
     );
     let user = world.sim.connected("oura").pop().expect("still connected");
     world.pass(HOUR);
     world.sim.put(&user, world.now.minus(FIVE_MINUTES), 60.0);
-    assert_eq!(world.created(), 1, "the other study still asks");
+    assert_eq!(world.created(), 1, "the other study still asks for the scope");
 }

@@ -55,11 +55,11 @@ fn double_clicks_back_and_reload_do_no_harm() {
     patient.run("const yes = document.querySelector('[value=agree]'); yes.click(); yes.click();");
     patient.see("Simulated provider");
     patient.back();
-    until("a page of ours", || patient.url().starts_with(&stage.base));
+    until("the browser is back on a page of the daemon", || patient.url().starts_with(&stage.base));
     patient.go(&link);
     patient.see("Your choices");
     let shown = stage.world.run(&["patient", "show", "1"]).stdout;
-    assert_eq!(shown.matches("granted").count(), 1, "agreed once: {shown}");
+    assert_eq!(shown.matches("granted").count(), 1, "a double click records one consent: {shown}");
     patient.press("Connect a device");
     patient.see("Simulated provider");
     patient.click_css("#agree");
@@ -73,7 +73,7 @@ fn double_clicks_back_and_reload_do_no_harm() {
     other.read("ask for a new link");
 }
 
-/// Every page, as whoever sees it meets it.
+/// Opens every page as the user who sees it.
 fn all_pages(stage: &Stage, operator: &Browser, patient: &Browser, mut look: impl FnMut(&Browser, &str)) {
     let at = |path: &str| format!("{}{path}", stage.base);
     let stranger = stage.browser();
@@ -144,7 +144,7 @@ fn all_pages(stage: &Stage, operator: &Browser, patient: &Browser, mut look: imp
     second_factor_pages(stage, &mut look);
 }
 
-/// The pages of a second factor, with an account of its own.
+/// Opens the pages of the second factor with a separate account.
 fn second_factor_pages(stage: &Stage, look: &mut impl FnMut(&Browser, &str)) {
     assert_eq!(stage.world.run(&["admin", "add", "ada"]).code, 0);
     set_password(&stage.world, "ada", PASSWORD);

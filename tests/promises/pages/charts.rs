@@ -9,12 +9,12 @@ use jhe_ow::simulator::vitals::compute_vitals;
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
 
-/// A patient in Berlin who shares everything; answers with the user at OW and the number here.
+/// Adds a patient in Berlin who shares everything; returns the OW user and our number.
 fn sharing_patient(world: &World) -> (String, String) {
     patient_who_shares(world, |_| true)
 }
 
-/// A patient in Berlin who shares some series types.
+/// Adds a patient in Berlin who shares some series types.
 fn patient_who_shares(world: &World, shares: impl Fn(&SeriesType) -> bool) -> (String, String) {
     let user = world.sim.add_user();
     let mut add = vec!["patient", "add", "--name", "A", "--tz", "Europe/Berlin", "--ow-user", &user];
@@ -40,7 +40,7 @@ fn chart<'a>(page: &'a str, series_type: &str) -> Option<&'a str> {
     between(page, &format!("id=\"{series_type}\"><div class=\"title\">"), "</figure>")
 }
 
-/// A row of a chart's table as plain text: what stands behind the label of the row.
+/// Returns a row of a chart's table as plain text, without its label.
 fn cells(chart: &str, row: &str) -> Vec<String> {
     let line = chart
         .split("<tr>")
@@ -87,7 +87,7 @@ fn each_type_with_data_has_a_chart_and_a_table() {
         let title = series.name.replace('\'', "&#39;");
         assert!(is_drawn && (drawn.contains(series.name) || drawn.contains(&title)), "{name}: {drawn}");
         let one = format!("/admin/patients/{patient}/charts/{name}");
-        assert!(overview.contains(&one), "{name} is not in the overview: {overview}");
+        assert!(overview.contains(&one), "{name} is missing in the overview: {overview}");
         assert_eq!(operator.get(&format!("{one}?period=4weeks")).status, 200);
     }
     assert!(chart(&page, "forced_expiratory_volume_1").is_none());
@@ -96,7 +96,7 @@ fn each_type_with_data_has_a_chart_and_a_table() {
     assert!(overview.contains("36.6\u{a0}°C") && overview.contains("21 Nov 2026, 12:00 CET"), "{overview}");
     assert_eq!(operator.get(&format!("/admin/patients/{patient}/charts/nothing")).status, 404);
     assert!(!page.contains("<script"), "{page}");
-    assert!(page.len() < 400_000, "{} bytes", page.len());
+    assert!(page.len() < 400_000, "the page has {} bytes", page.len());
 }
 
 #[test]
@@ -123,7 +123,11 @@ fn a_patients_page_shows_eight_charts_and_the_night_in_few_bytes() {
     let served = Served::start(&world);
     let operator = served.operator(&world);
     let overview = operator.get(&format!("/admin/patients/{patient}")).body;
-    assert!(overview.len() < 50_000, "{} bytes for eight charts, the history and the rest", overview.len());
+    assert!(
+        overview.len() < 50_000,
+        "the page has {} bytes with eight charts and the history",
+        overview.len()
+    );
     assert_eq!(
         overview.matches("<svg class=\"plot\"").count(),
         9,
@@ -179,7 +183,7 @@ fn a_days_total_and_its_parts_are_never_added() {
     }
     let total = Row::of("steps", today.minus(DAY), 5000.0).with_provider("garmin").with_daily_total(true);
     world.sim.put_row(&user, total);
-    // The ring counted the same walk.
+    // The ring counted the same steps.
     let ring = Row::of("steps", today.minus(DAY), 4800.0).with_daily_total(true);
     world.sim.put_row(&user, ring);
     read_past(&world, 7);
@@ -189,8 +193,12 @@ fn a_days_total_and_its_parts_are_never_added() {
         |period: &str| operator.get(&format!("/admin/patients/{patient}/charts/steps?period={period}")).body;
     let week = page("week");
     let steps = chart(&week, "steps").unwrap();
-    assert_eq!(cells(steps, "Fri 20 Nov"), ["5000 steps", "4800 steps"], "Garmin's and Oura's, as they are");
-    assert_eq!(cells(steps, "Sat 21 Nov"), ["1200 steps", "none"], "no total yet: its parts");
+    assert_eq!(
+        cells(steps, "Fri 20 Nov"),
+        ["5000 steps", "4800 steps"],
+        "both providers' totals are shown unchanged"
+    );
+    assert_eq!(cells(steps, "Sat 21 Nov"), ["1200 steps", "none"], "without a total, the parts are summed");
     for wrong in ["7100", "6200", "9800", "11900"] {
         assert!(!week.contains(wrong), "{wrong}: {week}");
     }
@@ -258,7 +266,7 @@ fn blood_pressure_shows_both_values_and_a_night_counts_for_its_last_day() {
     assert_eq!(cells(pressure, "21 Nov"), ["2", "122/80", "118/78", "126/82"]);
     let sleep = chart(&page, "time_in_bed").unwrap();
     assert_eq!(cells(sleep, "Fri 20 Nov"), ["7 h"]);
-    assert_eq!(sleep.matches("<tr>").count(), 2, "a heading and one night: {sleep}");
+    assert_eq!(sleep.matches("<tr>").count(), 2, "the table has a heading and one night: {sleep}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ fn a_patient_is_invited_connects_and_withdraws_in_two_browsers() {
     let stage = Stage::new();
     let (operator, patient) = (stage.operator(), stage.browser());
 
-    // 3: the study has Oura attached; the link has a code, and the real host.
+    // 3: the study has Oura attached; the link contains a code and the public host.
     let link = stage.invite(&operator, "P-017");
     assert!(link.starts_with(&format!("http://{PUBLIC_HOST}/ow/?code=")), "{link}");
 
@@ -29,7 +29,7 @@ fn a_patient_is_invited_connects_and_withdraws_in_two_browsers() {
     stage.measure(61.0);
     assert_eq!(stage.poll(), 1);
 
-    // 6: withdrawn, nothing is ingested.
+    // 6: after the withdrawal, nothing is stored.
     patient.press("See your choices");
     patient.see("Your choices");
     patient.press("Stop sharing");
@@ -40,7 +40,7 @@ fn a_patient_is_invited_connects_and_withdraws_in_two_browsers() {
     stage.world.sim.put(&user, Clock::System.now(), 62.0);
     assert_eq!(stage.poll(), 0);
 
-    // 7: granted and connected again, a new sample is.
+    // 7: after a new grant and connection, a new sample is stored.
     patient.press("Agree to share");
     patient.read("You have shared this since");
     patient.press("Connect a device");
@@ -48,12 +48,12 @@ fn a_patient_is_invited_connects_and_withdraws_in_two_browsers() {
     patient.click_css("#agree");
     patient.see("Successfully Connected");
     stage.measure(63.0);
-    assert_eq!(stage.poll(), 1, "and what was measured in between stays out");
+    assert_eq!(stage.poll(), 1, "samples measured during the withdrawal are not stored");
 
-    // 8: at once again, nothing is created.
+    // 8: an immediate second poll creates nothing.
     assert_eq!(stage.poll(), 0);
 
-    // 9: where it came from.
+    // 9: the page shows the origin of the sample.
     operator.go(&format!("{}/admin/patients/1/observations", stage.base));
     for words in ["Oura", "omh:heart-rate:2.0", "ow:normalized", "63", "bpm"] {
         operator.read(words);

@@ -4,10 +4,10 @@ use crate::support::browser::*;
 use crate::support::fake_jhe::*;
 use crate::support::jhe_patient::{PATIENT, Scene};
 
-/// As wide as the smallest phone that a browser makes a window for.
+/// The narrowest phone for which the browser opens a window.
 const PHONE: (u32, u32) = (360, 740);
 
-/// It fits a phone, and axe finds nothing.
+/// Asserts that the page fits a phone and axe-core has no findings.
 fn is_fine(browser: &Browser, page: &str) {
     assert!(!browser.overflows(), "{page} is wider than a phone");
     browser.is_accessible(page);
@@ -36,7 +36,7 @@ fn from_jhes_link_to_a_connected_device_and_back_out() {
     patient.click_css("input[type=checkbox]");
     patient.run("const yes = document.querySelector('[value=agree]'); yes.click(); yes.click();");
     patient.see("Simulated provider");
-    assert_eq!(scene.jhe.state().people.saved.len(), 1, "sent twice, saved once");
+    assert_eq!(scene.jhe.state().people.saved.len(), 1, "a form sent twice is saved once");
     patient.click_css("#agree");
     patient.see("Successfully Connected");
     scene.jhe.answer_there(PATIENT, "omh:blood-pressure:4.0", true);

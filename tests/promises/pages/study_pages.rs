@@ -1,9 +1,9 @@
-//! Home, and the pages of a study: what a coordinator sees first, finds, sorts, and takes along.
+//! Home and the pages of a study: overview, search, sorting and downloads for a coordinator.
 
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
 
-/// A study with participants who send, are silent, have withdrawn, agreed without a device, are invited, or are new.
+/// A study with participants in each state: sending, silent, withdrawn, without a device, invited, new.
 struct Site {
     world: World,
     served: Served,
@@ -11,7 +11,7 @@ struct Site {
     study: String,
 }
 
-/// The participants, by their study numbers.
+/// The participants' study numbers.
 const STEADY: &str = "P001";
 const SILENT: &str = "P002";
 const WITHDRAWN: &str = "P003";
@@ -68,7 +68,7 @@ impl Site {
     }
 }
 
-/// The study numbers of the rows of a list, in order.
+/// Returns the study numbers of a list's rows, in order.
 fn numbers(page: &str) -> Vec<&str> {
     let rows = page.split("<th class=\"first\" scope=\"row\">").skip(1);
     rows.filter_map(|row| between(row, "\">", "</a>")).collect()
@@ -84,7 +84,7 @@ fn participants_are_listed_by_state_found_sorted_and_counted() {
     {
         assert!(page.contains(part), "{part}: {page}");
     }
-    // Rosalind sent all of her 72 hours, and Sylvia 6 of 72; Winston was expected for 6 hours.
+    // P001 sent all of its 72 hours, the silent one 6 of 72; the withdrawn one was expected for 6 hours.
     assert!(page.contains("56\u{a0}% of what is expected"), "{page}");
     assert_eq!(numbers(&site.get("?state=silent").body), [SILENT]);
     assert_eq!(numbers(&site.get("?search=agath").body), [AGREED]);
@@ -92,7 +92,11 @@ fn participants_are_listed_by_state_found_sorted_and_counted() {
     assert!(site.get("?search=nobody").body.contains("Nobody fits this search."));
     assert_eq!(numbers(&site.get("?sort=hours").body)[..2], [SILENT, WITHDRAWN]);
     assert_eq!(numbers(&site.get("?sort=state").body), [STEADY, SILENT, AGREED, NEW, WITHDRAWN]);
-    assert_eq!(numbers(&site.get("?page=99").body).len(), 5, "the last page there is");
+    assert_eq!(
+        numbers(&site.get("?page=99").body).len(),
+        5,
+        "a page number past the end shows the last page"
+    );
     site.served.stop("TERM");
 }
 
@@ -122,7 +126,7 @@ fn adherence_shows_hours_by_day_tells_silent_from_withdrawn_and_is_the_same_as_c
     let on_day: Vec<&str> = lines[1..].iter().map(|line| line[day]).collect();
     assert_eq!(on_day, ["24", "0", "withdrawn", "", ""]);
     assert_eq!(lines[1][29..], ["72", "72"]);
-    assert!(!csv.body.contains("Rosalind"), "numbers, no names");
+    assert!(!csv.body.contains("Rosalind"), "the file has numbers and no names");
     site.served.stop("TERM");
 }
 

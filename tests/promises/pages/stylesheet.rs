@@ -1,9 +1,9 @@
-//! The stylesheet uses only what browsers of 2021 know, so that a phone of that year shows buttons.
+//! The stylesheet uses only features that browsers of 2021 support.
 
 use std::path::Path;
 use std::process::Command;
 
-/// The linter that `tests/prepare` installs, with data about browsers.
+/// The linter with browser data that `tests/prepare` installs.
 const LINTER: &str = "target/stylesheet/node_modules/.bin/stylelint";
 
 fn lint(root: &Path, stylesheet: &Path) -> (bool, String) {
@@ -26,7 +26,7 @@ fn a_phone_of_2021_knows_every_rule_of_the_stylesheet() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     if !root.join(LINTER).exists() {
         let is_required = std::env::var("JHE_OW_BROWSER").is_ok_and(|value| value == "required");
-        assert!(!is_required, "no stylelint: run tests/prepare");
+        assert!(!is_required, "stylelint is missing: run tests/prepare");
         eprintln!("left out: there is no stylelint; tests/prepare installs it");
         return;
     }

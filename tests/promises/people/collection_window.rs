@@ -1,5 +1,5 @@
-//! A collection window: only what was measured inside it counts, late data are read for seven days, and then the part
-//! is completed.
+//! A study stores only measurements inside its collection window. Late data are read for seven days; then the
+//! participation is completed.
 
 use jhe_ow::common::time::Timestamp;
 
@@ -8,7 +8,7 @@ use crate::support::connected_world::Scene;
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
 
-/// Adds a study that asks for heart rates; answers with its number.
+/// Adds a study that asks for heart rates; returns its number.
 fn add_study(world: &World, name: &str, window: &[&str]) -> String {
     let add = ["study", "add", name, "--organization", "Lab", "--purpose", "Why", "--contact", "Ada"];
     let ran = world.run(&[&add[..], &["--scope", HEART_RATE], window].concat());
@@ -16,7 +16,7 @@ fn add_study(world: &World, name: &str, window: &[&str]) -> String {
     ran.stdout.trim().to_owned()
 }
 
-/// Adds a linked patient in Berlin who is in a study and consents; answers with the OW user and the number.
+/// Adds a linked patient in Berlin who is enrolled and consents; returns the OW user and the number.
 fn add_patient(world: &World, study: &str) -> (String, String) {
     let user = world.sim.add_user();
     let add =
@@ -31,7 +31,7 @@ fn edit(world: &World, study: &str, window: &[&str]) {
     assert_eq!(ran.code, 0, "{ran:?}");
 }
 
-/// The whole data set of a study.
+/// Exports the whole data set of a study.
 fn data_set(world: &World, study: &str, name: &str) -> Tables {
     let path = world.directory.path().join(name);
     let ran = world.run(&["dataset", "--study", study, "--out", path.to_str().unwrap()]);
@@ -43,12 +43,12 @@ fn starts(tables: &Tables) -> Vec<Timestamp> {
     tables["heart_rate"].iter().map(|row| at(&row["start_time"])).collect()
 }
 
-/// Moves the clock to an instant.
+/// Advances the clock to an instant.
 fn wait_until(world: &mut World, instant: &str) {
     world.pass(at(instant).since(world.now));
 }
 
-/// The patients of `jhe-ow patient list` with these filters.
+/// Counts the patients that `jhe-ow patient list` shows with these filters.
 fn listed(world: &World, filters: &[&str]) -> usize {
     let ran = world.run(&[&["patient", "list"], filters].concat());
     assert_eq!(ran.code, 0, "{ran:?}");
@@ -60,24 +60,24 @@ fn only_measurements_inside_the_window_count_and_late_ones_are_read_for_seven_da
     let mut world = World::new();
     let study = add_study(&world, "Sleep", &["--from", "2026-11-21", "--until", "2026-11-22"]);
     let (user, patient) = add_patient(&world, &study);
-    // In Berlin the window is from 23:00 to 23:00, UTC.
+    // In Berlin the window's days begin at 23:00 UTC.
     let (first, last) = (at("2026-11-20T23:00:00Z"), at("2026-11-22T23:00:00Z"));
     for time in ["20T22:55", "20T23:00", "22T22:55", "22T23:00", "23T10:00"] {
         world.sim.put(&user, at(&format!("2026-11-{time}:00Z")), 60.0);
     }
-    assert_eq!(world.created(), 1, "not the sample of before the window");
+    assert_eq!(world.created(), 1, "the sample before the window is not stored");
     wait_until(&mut world, "2026-11-23T12:00:00Z");
-    assert_eq!(world.created(), 1, "nor those of after it");
+    assert_eq!(world.created(), 1, "the samples after the window are not stored");
     wait_until(&mut world, "2026-11-29T22:00:00Z");
     world.sim.put(&user, at("2026-11-22T20:00:00Z"), 61.0);
-    assert_eq!(world.created(), 1, "what a device sends six days late is read");
+    assert_eq!(world.created(), 1, "a sample that arrives six days late is stored");
     let pages: Vec<_> = world.sim.data_requests();
     let pages = pages.iter().filter(|page| page.user == user && page.until.is_some());
     for page in pages {
         let [from, until] = [&page.from, &page.until].map(|time| at(time.as_deref().unwrap()));
         assert!(first <= from && until <= last, "{page:?}");
     }
-    assert_eq!(listed(&world, &["--silent"]), 0, "nothing is expected after the window");
+    assert_eq!(listed(&world, &["--silent"]), 0, "no data is expected after the window");
     assert_eq!((listed(&world, &["--state", "completed"]), listed(&world, &["--study", "Sleep"])), (0, 1));
     let tables = data_set(&world, &study, "set");
     let inside = [first, at("2026-11-22T20:00:00Z"), at("2026-11-22T22:55:00Z")];
@@ -85,7 +85,7 @@ fn only_measurements_inside_the_window_count_and_late_ones_are_read_for_seven_da
     let person = &tables["participants"][0];
     assert_eq!([&person["collection_from"], &person["collection_until"]].map(|time| at(time)), [first, last]);
     let days: Vec<&str> = tables["days"].iter().map(|day| day["local_date"].as_str()).collect();
-    assert_eq!(days, ["2026-11-21", "2026-11-22"], "adherence is of the window alone");
+    assert_eq!(days, ["2026-11-21", "2026-11-22"], "adherence covers the window only");
 
     wait_until(&mut world, "2026-11-29T23:00:00Z");
     world.sim.put(&user, at("2026-11-22T21:00:00Z"), 62.0);
@@ -93,16 +93,16 @@ fn only_measurements_inside_the_window_count_and_late_ones_are_read_for_seven_da
     let ran = world.poll();
     assert!(ran.created() == 0 && ran.stderr.contains("window of every study is over"), "{ran:?}");
     let asked = world.run(&["poll", "--window", "30d", "--patient-id", &patient]);
-    assert_eq!(asked.created(), 0, "nor does a backfill read");
+    assert_eq!(asked.created(), 0, "a backfill does not read outside the window");
     assert!(world.sim.requests().is_empty());
     assert_eq!(world.kept(&patient).len(), 3);
     assert_eq!((listed(&world, &["--state", "completed"]), listed(&world, &["--silent"])), (1, 0));
 
-    // Days count from the link of the first sample, whenever that comes, until the end of the last one.
+    // Days count from the link of the first sample, even if it arrives late, to the end of the last day.
     edit(&world, &study, &["--days", "1"]);
     let (user, patient) = add_patient(&world, &study);
     for hours in [0, 1, 24, 48, 49] {
-        // From midnight in Berlin on.
+        // From midnight in Berlin.
         world.sim.put(&user, at("2026-11-29T22:55:00Z").plus(HOUR * hours), 60.0);
     }
     for (instant, created) in
@@ -114,7 +114,7 @@ fn only_measurements_inside_the_window_count_and_late_ones_are_read_for_seven_da
     }
     let kept: Vec<_> = world.kept(&patient).into_iter().map(|(at, _)| at).collect();
     let inside = [1, 24, 48].map(|hours| at("2026-11-29T22:55:00Z").plus(HOUR * hours));
-    assert_eq!(kept, inside, "not from before the link, nor from after the day that follows it");
+    assert_eq!(kept, inside, "only samples between the link and the end of the last day are stored");
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn a_completed_patient_is_disconnected_once_and_told_and_another_ones_trouble_st
     assert_eq!(browser.get(back.location()).heading(), "Successfully Connected");
     let user = world.sim.connected("oura").pop().unwrap();
     world.sim.put(&user, world.now.minus(FIVE_MINUTES), 60.0);
-    // One whose connections OW cannot list, and who would come first.
+    // OW cannot list the connections of this patient, who is processed first.
     let (troubled, other) = add_patient(&world, &study);
     world.sim.connect(&troubled, "oura");
     let page = |patient: &str| format!("/admin/patients/{patient}");
@@ -146,41 +146,41 @@ fn a_completed_patient_is_disconnected_once_and_told_and_another_ones_trouble_st
     }
     let choices = browser.get("/clients/ow/manage").body;
     assert!(choices.contains("Your part in Sleep ends on 22 November 2026"), "{choices}");
-    until("it is read", || !world.table(&patient).is_empty());
+    until("the sample is stored", || !world.table(&patient).is_empty());
 
     world.sim.mix_up_connections(&troubled, &user);
     wait_until(&mut world, "2026-11-29T22:59:00Z");
     world.clock_in_a_file();
     world.sim.forget_requests();
-    until("a few ticks", || world.pages_of(&user) > 2);
-    assert_eq!(world.sim.connected("oura").len(), 2, "late data are read until seven days have passed");
+    until("a few ticks have run", || world.pages_of(&user) > 2);
+    assert_eq!(world.sim.connected("oura").len(), 2, "late data are read for seven days only");
     let choices = browser.get("/clients/ow/manage").body;
     assert!(choices.contains("Sleep ended on 22 November 2026. Nothing that you measure"), "{choices}");
     wait_until(&mut world, "2026-11-29T23:01:00Z");
     world.clock_in_a_file();
-    until("it is disconnected", || world.sim.connected("oura") == [troubled.as_str()]);
+    until("the patient is disconnected at OW", || world.sim.connected("oura") == [troubled.as_str()]);
     let audit = |of: &str| world.run(&["audit", "list", "--patient-id", of]).stdout;
-    until("it is noted", || audit(&patient).contains("study.complete"));
-    assert!(!audit(&other).contains("study.complete"), "tried again until it works");
+    until("the disconnection is in the audit", || audit(&patient).contains("study.complete"));
+    assert!(!audit(&other).contains("study.complete"), "the failed disconnection is retried");
     world.sim.mix_up_connections("", "");
-    until("so is the other one", || audit(&other).contains("study.complete"));
+    until("the other patient is disconnected too", || audit(&other).contains("study.complete"));
     let noted = audit(&patient);
     assert_eq!(noted.matches("daemon  device.disconnect").count(), 1, "{noted}");
     assert_eq!(noted.matches("daemon  study.complete").count(), 1, "{noted}");
     let ends = |seen: &&jhe_ow::simulator::request_log::ReceivedRequest| seen.method == "DELETE";
-    assert_eq!(world.sim.requests().iter().filter(ends).count(), 2, "one for each");
+    assert_eq!(world.sim.requests().iter().filter(ends).count(), 2, "OW gets one disconnection per patient");
 
     world.sim.forget_requests();
-    until("a few ticks", || world.sim.requests().len() > 3);
+    until("a few ticks have run", || world.sim.requests().len() > 3);
     let about = |seen: &jhe_ow::simulator::request_log::ReceivedRequest| {
         [&user, &troubled].iter().any(|user| format!("{} {}", seen.path, seen.query).contains(user.as_str()))
     };
-    assert!(!world.sim.requests().iter().any(about), "OW is not called for them any more");
+    assert!(!world.sim.requests().iter().any(about), "ticks no longer call OW for these patients");
     let choices = browser.get("/clients/ow/manage").body;
     assert!(choices.contains("Sleep ended on 22 November 2026. Nothing more is fetched"), "{choices}");
     assert!(!choices.contains("/clients/ow/connect"), "{choices}");
     assert_eq!(browser.get("/clients/ow/connect").location(), "/clients/ow/manage");
-    assert!(!world.sim.requests().iter().any(about), "nor for their pages");
+    assert!(!world.sim.requests().iter().any(about), "pages no longer call OW for these patients");
     let operator = served.visitor();
     assert_eq!(operator.sign_in("operator", PASSWORD).status, 303);
     let shown = operator.get(&page(&patient)).body;
@@ -208,19 +208,19 @@ fn two_studies_are_read_together_each_has_its_own_window_and_an_extension_fills_
     let of = |world: &World, study: &str, name: &str| starts(&data_set(world, study, name));
     assert_eq!(of(&world, &first, "first"), [at(times[0])]);
     assert_eq!(of(&world, &second, "second"), [at(times[2])]);
-    assert_eq!(world.kept(&patient).len(), 2, "what neither wants is not stored");
+    assert_eq!(world.kept(&patient).len(), 2, "samples outside both windows are not stored");
     assert_eq!(listed(&world, &["--state", "completed"]), 0, "the other study still needs the device");
 
-    // The mark of the type is in the second window by now, so no tick reads the gap.
+    // The type's high-water mark is inside the second window by now, so no tick reads the gap.
     edit(&world, &first, &["--until", "2027-01-30"]);
     let clock = world.clock_in_a_file();
     let served = Served::with(&world, &[("JHE_OW_CLOCK", &clock)]);
-    until("the gap is read", || world.kept(&patient).len() == 3);
+    until("the samples of the gap are stored", || world.kept(&patient).len() == 3);
     served.stop("TERM");
     assert_eq!(of(&world, &first, "longer"), [at(times[0]), at(times[1])]);
     edit(&world, &first, &["--until", "2026-11-20"]);
     assert_eq!(of(&world, &first, "shorter"), []);
-    assert_eq!(world.kept(&patient).len(), 3, "it is hidden from the study, not deleted");
+    assert_eq!(world.kept(&patient).len(), 3, "the sample is hidden from the study and not deleted");
     let enrolled = world.run(&["study", "enrol", &first, &patient, "--until", "2026-11-21"]);
     assert_eq!(enrolled.code, 0, "{enrolled:?}");
     assert_eq!(of(&world, &first, "own"), [at(times[0])]);

@@ -13,12 +13,12 @@ fn data_measured_during_a_withdrawal_is_not_stored() {
         world.sim.put(&user, began.plus(HOUR * hours), 60.0);
     }
     world.pass(HOUR * 3);
-    assert_eq!(world.created(), 2, "the sample of this very moment is of the next tick");
+    assert_eq!(world.created(), 2, "a sample measured at this instant is left to the next tick");
     world.consent(&patient, "--withdraw");
     world.sim.forget_requests();
     world.pass(HOUR * 3);
     assert_eq!(world.created(), 0);
-    assert!(world.sim.requests().is_empty(), "without consent OW is not asked at all");
+    assert!(world.sim.requests().is_empty(), "OW gets no request without consent");
     world.consent(&patient, "--grant");
     world.pass(HOUR * 4);
     assert_eq!(world.created(), 4);
@@ -57,7 +57,7 @@ fn a_consent_that_ends_during_the_read_is_obeyed() {
     assert_eq!(
         world.pages_of(&user),
         2,
-        "one request finds the size of a page, and no page follows the first"
+        "one request determines the page size; no page is read after the withdrawal"
     );
 }
 
@@ -109,7 +109,7 @@ fn poll_and_doctor_tell_a_withdrawal_from_a_missing_answer() {
     let withdrawn =
         format!("patient {patient} was left out: the patient has withdrawn or declined every consent");
     assert!(ran.stderr.contains(&withdrawn), "{ran:?}");
-    assert!(!ran.stderr.contains("--grant"), "nobody is told to overrule a withdrawal: {ran:?}");
+    assert!(!ran.stderr.contains("--grant"), "no remedy suggests overriding a withdrawal: {ran:?}");
     let doctor = world.run(&["doctor"]).stdout;
     assert!(doctor.contains("withdrew or declined: 1; linked and not answered yet: 1"), "{doctor}");
 }

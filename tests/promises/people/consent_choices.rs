@@ -8,7 +8,7 @@ const WEIGHT: &str = "omh:body-weight:3.0";
 
 struct Scene {
     world: World,
-    /// Keeps it running.
+    /// Keeps the daemon running.
     served: Served,
     operator: Visitor,
     study: String,
@@ -17,7 +17,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// A study that asks for this of these devices; OW has credentials of Oura and Garmin.
+    /// Creates a study with these scopes and devices; OW has credentials of Oura and Garmin.
     fn new(scopes: &[&str], sources: &[&str]) -> Self {
         let world = World::new();
         world.sim.set_configured(&["oura", "garmin"]);
@@ -40,7 +40,7 @@ impl Scene {
         Self { world, served, operator, study, patient, browser }
     }
 
-    /// Ticks these; answers with where it leads.
+    /// Ticks these scopes and agrees.
     fn agree(&self, link: &str, scopes: &[&str]) -> Answer {
         let values: Vec<String> = scopes.iter().map(|scope| format!("{}:{scope}", self.study)).collect();
         let mut fields: Vec<(&str, &str)> = values.iter().map(|value| ("scope", value.as_str())).collect();
@@ -48,7 +48,7 @@ impl Scene {
         self.browser.submit(link, "/clients/ow/agree", &fields)
     }
 
-    /// Goes to the provider and agrees there.
+    /// Opens the provider's page and authorizes.
     fn connect(&self) {
         let buttons = provider_buttons(&self.browser);
         let back = self.browser.get(&buttons["agree"]);
@@ -76,7 +76,7 @@ fn scopes_no_device_of_the_study_delivers_are_not_asked() {
     assert_eq!(agreed.status, 303, "{}", agreed.body);
     assert!(
         !scene.consents().contains(PRESSURE),
-        "a box that was not there is not ticked: {}",
+        "a scope that was not in the form is not granted: {}",
         scene.consents()
     );
 }
@@ -103,7 +103,12 @@ fn the_patient_chooses_a_device_first_where_devices_differ() {
     let garmin = scene.browser.get(way("garmin")).body;
     assert!(scene.is_asked(&garmin, HEART_RATE) && scene.is_asked(&garmin, PRESSURE), "{garmin}");
     let agreed = scene.agree(way("oura"), &[HEART_RATE, PRESSURE]);
-    assert_eq!(agreed.location(), "/clients/ow/leave?provider=oura", "the device is chosen: {}", agreed.body);
+    assert_eq!(
+        agreed.location(),
+        "/clients/ow/leave?provider=oura",
+        "the device chosen on the form is used: {}",
+        agreed.body
+    );
     assert!(scene.consents().contains(HEART_RATE) && !scene.consents().contains(PRESSURE));
     scene.connect();
     let manage = scene.browser.get("/clients/ow/manage").body;
@@ -111,7 +116,7 @@ fn the_patient_chooses_a_device_first_where_devices_differ() {
     assert!(!manage.contains(&format!("name=\"scope\" value=\"{PRESSURE}\"")), "{manage}");
     assert!(
         manage.contains("/clients/ow/manage?device=garmin"),
-        "it can be asked with another device: {manage}"
+        "the page offers to ask with another device: {manage}"
     );
     let forged = scene.browser.get("/clients/ow/manage").hidden("/clients/ow/sign-out")[0].1.clone();
     let wish = [("form_token", forged.as_str()), ("study", scene.study.as_str()), ("scope", PRESSURE)];
@@ -143,7 +148,7 @@ fn no_device_is_chosen_where_all_deliver_the_same() {
     let link = invite(&scene.operator, &scene.patient);
     let page = scene.browser.get(&link).body;
     assert!(scene.is_asked(&page, HEART_RATE) && scene.is_asked(&page, WEIGHT), "{page}");
-    assert!(!scene.is_asked(&page, "omh:blood-glucose:4.0"), "neither measures it: {page}");
+    assert!(!scene.is_asked(&page, "omh:blood-glucose:4.0"), "no device measures this scope: {page}");
     assert_eq!(scene.agree(&link, &[HEART_RATE]).location(), "/clients/ow/connect");
 }
 

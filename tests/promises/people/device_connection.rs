@@ -1,5 +1,4 @@
-//! From consent to a connected device and back: a connection counts when OW confirms it, and no failure on the way
-//! loses anything.
+//! From consent to a connected device and back. A connection counts when OW confirms it, and no failure loses anything.
 
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
@@ -14,7 +13,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// A patient who has agreed; browsers come back by way of the daemon.
+    /// Creates a patient who has agreed; the provider redirects through the daemon.
     fn new() -> Self {
         let world = World::new();
         let served = Served::start(&world);
@@ -27,7 +26,7 @@ impl Scene {
         Self { world, served, operator, study, patient, browser }
     }
 
-    /// Goes to the provider, presses a button there, and comes back.
+    /// Opens the provider's page, presses a button there, and follows the redirect.
     fn press(&self, button: &str) -> Answer {
         let buttons = provider_buttons(&self.browser);
         let back = self.browser.get(&buttons[button]);
@@ -65,7 +64,7 @@ fn the_practitioner_sees_every_step_of_the_enrolment() {
     assert_eq!(
         scene.browser.get("/clients/ow/connect").location(),
         "/clients/ow/leave?provider=oura",
-        "the only one"
+        "the only provider is chosen automatically"
     );
     let buttons = provider_buttons(&scene.browser);
     assert_eq!(scene.state(), "authorizing");
@@ -78,12 +77,12 @@ fn the_practitioner_sees_every_step_of_the_enrolment() {
     assert_eq!(
         asked.heading(),
         "Stop sharing heart rate?",
-        "the last one takes the device along, and says so"
+        "withdrawing the last scope disconnects the device, and the page says so"
     );
     assert_eq!(scene.state(), "connected");
     scene.manage("/clients/ow/withdraw", &[("sure", "yes")]);
     assert_eq!(scene.state(), "withdrawn");
-    assert_eq!(scene.world.sim.connected("oura").len(), 0, "disconnected at OW");
+    assert_eq!(scene.world.sim.connected("oura").len(), 0, "the device is disconnected at OW");
 }
 
 #[test]
@@ -129,22 +128,18 @@ fn an_oauth_state_is_bound_to_its_browser_and_single_use() {
     let scene = Scene::new();
     let buttons = provider_buttons(&scene.browser);
     for _ in 0..5 {
-        assert_eq!(
-            provider_buttons(&scene.browser),
-            buttons,
-            "a repeated request goes on with the same state"
-        );
+        assert_eq!(provider_buttons(&scene.browser), buttons, "a repeated request reuses the same state");
     }
     let rows = "SELECT count(*) FROM authorizations UNION ALL \
                 SELECT count(*) FROM audit_entries WHERE action = 'device.authorize'";
     let db = rusqlite::Connection::open(scene.world.database()).unwrap();
     let mut query = db.prepare(rows).unwrap();
     let rows: Vec<i64> = query.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-    assert!(rows[0] == 1 && rows[1] <= 2, "one state, and repeats are counted: {rows:?}");
+    assert!(rows[0] == 1 && rows[1] <= 2, "one state exists and repeats are counted: {rows:?}");
     let stranger = scene.served.visitor();
     let stolen = stranger.get(&buttons["agree"]);
     assert_eq!((stolen.status, stolen.heading()), (400, "This return link no longer works"));
-    assert_eq!(scene.world.sim.connected("oura").len(), 0, "OW was not even asked");
+    assert_eq!(scene.world.sim.connected("oura").len(), 0, "OW gets no request");
     assert_eq!(scene.browser.get(&buttons["agree"]).status, 303);
     let replayed = scene.browser.get(&buttons["agree"]);
     assert_eq!(replayed.status, 400, "{}", replayed.body);
@@ -153,7 +148,7 @@ fn an_oauth_state_is_bound_to_its_browser_and_single_use() {
         assert_eq!(answer.status, 400, "{forged}");
     }
     let elsewhere = provider_buttons(&scene.browser)["agree"].replace("/oura/", "/garmin/");
-    assert_eq!(scene.browser.get(&elsewhere).status, 400, "a state of another provider");
+    assert_eq!(scene.browser.get(&elsewhere).status, 400, "the state belongs to another provider");
     assert!(scene.operator.get("/admin/audit").body.contains("state of another browser"));
 }
 
@@ -212,7 +207,7 @@ fn a_provider_without_credentials_is_not_offered() {
     assert_eq!((none.status, none.heading()), (503, "No device can be connected at the moment"));
     scene.world.sim.set_configured(&["oura", "garmin"]);
     let only = scene.browser.get("/clients/ow/connect");
-    assert_eq!(only.location(), "/clients/ow/leave?provider=oura", "the study takes Oura only");
+    assert_eq!(only.location(), "/clients/ow/leave?provider=oura", "the study accepts Oura only");
     for not_offered in ["garmin", "polar", "nosuch"] {
         let leave = scene.browser.get(&format!("/clients/ow/leave?provider={not_offered}"));
         assert_eq!(leave.location(), "/clients/ow/connect", "{not_offered}");
@@ -229,7 +224,7 @@ fn several_providers_are_offered_as_a_choice() {
     assert_eq!(scene.operator.submit(&page, &page, &fields).status, 303);
     let choice = scene.browser.get("/clients/ow/connect");
     assert!(choice.body.contains("Garmin") && choice.body.contains("Oura"), "{}", choice.body);
-    assert!(!choice.body.contains("Apple"), "no OAuth, no button");
+    assert!(!choice.body.contains("Apple"), "a provider without OAuth has no button");
     let chosen =
         scene.browser.submit("/clients/ow/connect", "/clients/ow/connect", &[("provider", "garmin")]);
     assert_eq!(chosen.location(), "/clients/ow/leave?provider=garmin");
@@ -266,7 +261,7 @@ fn a_patient_downloads_all_data_and_returns_by_a_new_link() {
 #[test]
 fn a_backfill_from_the_page_shows_its_result_and_reads_nothing_that_the_patient_did_not_agree_to() {
     let scene = Scene::new();
-    // The patient has agreed to the last day; a larger setting is for those who come later.
+    // The patient agreed to the last day; a larger setting applies to later patients.
     scene.world.setting("ow.first_connect_window", "10d");
     scene.press("agree");
     let user = scene.world.sim.connected("oura").pop().unwrap();
@@ -277,9 +272,9 @@ fn a_backfill_from_the_page_shows_its_result_and_reads_nothing_that_the_patient_
     let started = scene.operator.submit(&page, &format!("{page}/backfill"), &[("days", "20")]);
     assert_eq!(started.status, 303, "{}", started.body);
     let ended = || scene.operator.get(&page).body.contains("Created ");
-    until("it has ended", ended);
+    until("the backfill has ended", ended);
     let kept = scene.world.kept(&scene.patient).len();
-    assert!((23..=24).contains(&kept), "{kept} of 480 hours");
+    assert!((23..=24).contains(&kept), "{kept} of 480 hours are stored");
 }
 
 #[test]
@@ -302,16 +297,18 @@ fn polls_from_pages_are_queued_while_another_run_holds_the_lock_and_stay_until_d
         }
         let days = [("days", "2")];
         assert_eq!(operator.submit(&page, &format!("{page}/backfill"), &days).status, 303);
-        until("they wait", || operator.get(&page).body.contains("Waits for its turn"));
+        until("the polls are queued", || operator.get(&page).body.contains("Waits for its turn"));
     }
     world.setting("ow.sync_in_progress", "");
     for (user, patient) in &people {
         let body = || operator.get(&page(patient)).body;
-        until("all have ended", || !body().contains("Waits for its turn") && !body().contains("<progress"));
+        until("all queued polls have ended", || {
+            !body().contains("Waits for its turn") && !body().contains("<progress")
+        });
         let shown = body();
         assert!(!shown.contains("skipped") && shown.matches("Created ").count() >= 2, "{shown}");
         assert_eq!(world.kept(patient), world.sim.heart_rates(user));
-        // A tick that comes later takes no result away.
+        // A later tick removes no result.
         assert_eq!(world.poll().code, 0);
         assert!(body().contains("Backfill of 2 days"));
         let dismissed = format!("{}/dismiss-results", page(patient));
@@ -344,11 +341,11 @@ fn a_patient_ow_has_lost_reconnects_and_keeps_the_history() {
     assert!(page.contains("invite the patient again"), "{page}");
     assert_eq!(scene.press("agree").heading(), "Successfully Connected");
     let second = scene.world.sim.connected("oura").pop().unwrap();
-    assert_ne!(first, second, "OW made another user");
+    assert_ne!(first, second, "OW created another user");
     assert_eq!(scene.state(), "connected");
     scene.world.sim.put(&second, scene.world.now.minus(HOUR * 25), 60.0);
     scene.world.sim.put(&second, scene.world.now.minus(HOUR), 61.0);
-    assert_eq!(scene.world.created(), 1, "the first sample is known under its old identity");
+    assert_eq!(scene.world.created(), 1, "the first sample keeps its identity after the reconnection");
 }
 
 #[test]
@@ -423,7 +420,7 @@ fn ow_gets_the_checked_parameters_of_a_callback_and_no_others() {
         assert_eq!(refused.status, 400, "{refused:?}");
         assert!(refused.json()["error"].as_str().unwrap().contains("more than once"), "{refused:?}");
     }
-    assert!(scene.world.sim.requests().is_empty(), "the state is still unused, and OW knows nothing of it");
+    assert!(scene.world.sim.requests().is_empty(), "the state is unused and OW got no request");
     let back = format!("{back}&redirect_uri=https%3A%2F%2Fevil.example.org&user_id=x");
     assert_eq!(scene.browser.get(&back).status, 303);
     let requests = scene.world.sim.requests();
@@ -447,7 +444,7 @@ fn a_failed_disconnection_is_retried() {
     scene.served.stop("TERM");
     scene.world.setting("ow.poll_interval", "1s");
     scene.served = Served::on(&scene.world, port, &[]);
-    until("it is disconnected", || scene.world.sim.connected("oura").is_empty());
+    until("the device is disconnected", || scene.world.sim.connected("oura").is_empty());
     assert_eq!(scene.state(), "withdrawn");
 }
 
@@ -466,12 +463,12 @@ fn the_connections_of_another_user_of_ow_are_refused() {
     scene.press("agree");
     let user = scene.world.sim.connected("oura").pop().unwrap();
     assert_eq!(scene.state(), "connected");
-    // OW, or a cache before it, answers about somebody else.
+    // OW, or a cache before it, answers with another user's connections.
     let other = scene.world.sim.add_user();
     scene.world.sim.connect(&other, "oura");
     scene.world.sim.mix_up_connections(&user, &other);
     scene.world.pass(DAY);
     let ran = scene.world.poll();
     assert!(ran.stderr.contains("connections of another user"), "{ran:?}");
-    assert_eq!(scene.state(), "connected", "the other's connection says nothing about this patient");
+    assert_eq!(scene.state(), "connected", "the other user's connection does not count for this patient");
 }

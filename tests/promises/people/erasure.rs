@@ -23,7 +23,11 @@ fn erased_data_is_nowhere_in_the_file_while_the_daemon_runs() {
     let mut needles: Vec<Vec<u8>> = [NAME, EMAIL, DEVICE, SAMPLE].map(|text| text.as_bytes().to_vec()).into();
     needles.push(external_id(&world, &patient).into_bytes());
     needles.extend(MEASURED.map(|value| value.to_be_bytes().to_vec()));
-    assert_eq!(canaries_in_store(&world, &needles).len(), needles.len(), "else this proves nothing");
+    assert_eq!(
+        canaries_in_store(&world, &needles).len(),
+        needles.len(),
+        "precondition: every canary is in the store"
+    );
     let before = world.kept(&neighbour);
     let served = Served::start(&world);
     let told = erased(&world, &patient);
@@ -58,7 +62,7 @@ fn an_erasure_disconnects_the_device_at_ow_or_is_refused() {
     assert!(world.run(&["patient", "list"]).stdout.contains(NAME));
     world.sim.set_users_broken(None);
     erased(&world, &patient);
-    assert_eq!(world.sim.connected("oura").len(), 1, "the other patient's stays");
+    assert_eq!(world.sim.connected("oura").len(), 1, "the other patient's connection stays");
     assert!(!world.sim.connected("oura").contains(&user));
 }
 
@@ -91,7 +95,7 @@ fn a_running_tick_writes_nothing_of_an_erased_patient() {
         }
     });
     let ran = world.poll();
-    assert!(ran.code != 1, "one who is gone stops nobody else's turn: {ran:?}");
+    assert!(ran.code != 1, "an erased patient must not stop the others' polls: {ran:?}");
     assert_eq!(rows_of(&world, &patient).len(), 3);
     assert_eq!(orphans(&world), 0);
     assert_eq!(world.kept(&neighbour).len(), kept + 1);
@@ -276,7 +280,7 @@ fn the_sqlite_of_the_machine_finds_the_store_sound_after_an_erasure() {
     let world = World::new();
     let (_, patient) = world.patient();
     erased(&world, &patient);
-    // Debian 12 has 3.40, which misreads the columns of a table in another order.
+    // Debian 12 has SQLite 3.40, which misreads reordered columns.
     let check = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('PRAGMA integrity_check').fetchall())";
     let python =
         std::process::Command::new("/usr/bin/python3").args(["-c", check]).arg(world.database()).output();

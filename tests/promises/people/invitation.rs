@@ -42,8 +42,8 @@ fn an_invitation_is_used_up_by_agreeing_and_not_by_opening() {
     let agreed = agree(&one, &link, &scene.study);
     assert_eq!((agreed.status, agreed.location()), (303, "/clients/ow/connect"), "{}", agreed.body);
     assert!(scene.consents().contains("omh:heart-rate:2.0 granted"), "{}", scene.consents());
-    assert_eq!(one.get(&link).location(), "/clients/ow/manage", "the same browser goes on");
-    assert_eq!(other.get(&link).heading(), "Continue here?", "another browser is asked first");
+    assert_eq!(one.get(&link).location(), "/clients/ow/manage", "the same browser continues");
+    assert_eq!(other.get(&link).heading(), "Continue here?", "another browser must confirm first");
 }
 
 #[test]
@@ -63,8 +63,8 @@ fn nothing_is_ticked_before_the_patient_ticks_it() {
     assert!(missing.body.contains("Nothing is ticked"), "{}", missing.body);
     let foreign = [("answer", "agree"), ("scope", "1:omh:body-weight:3.0")];
     assert_eq!(patient.submit(&link, "/clients/ow/agree", &foreign).status, 400);
-    assert_eq!(patient.get(&link).status, 200, "and that uses nothing up");
-    assert!(!scene.consents().contains("body-weight"), "only what the study asks for can be agreed to");
+    assert_eq!(patient.get(&link).status, 200, "a refused form does not use up the link");
+    assert!(!scene.consents().contains("body-weight"), "only scopes that the study asks for can be granted");
     let declined = scene.served.visitor();
     let fields = [("answer", "decline"), ("scope", "1:omh:heart-rate:2.0")];
     scene.invite();
@@ -72,7 +72,7 @@ fn nothing_is_ticked_before_the_patient_ticks_it() {
     let answer = declined.submit(&link, "/clients/ow/agree", &fields);
     assert_eq!(answer.heading(), "You agreed to nothing new");
     assert!(!scene.consents().contains("granted"));
-    assert_eq!(declined.get(&link).status, 200, "the link is still good");
+    assert_eq!(declined.get(&link).status, 200, "the link is still valid");
 }
 
 #[test]
@@ -92,7 +92,11 @@ fn a_consent_form_sent_twice_counts_once_and_a_strangers_never() {
     assert_eq!(scene.consents().matches("granted").count(), 1);
     let stranger = scene.served.visitor();
     stranger.get(&scene.invite());
-    assert_eq!(stranger.post("/clients/ow/agree", &fields).status, 403, "another browser's form");
+    assert_eq!(
+        stranger.post("/clients/ow/agree", &fields).status,
+        403,
+        "the form of another browser is refused"
+    );
 }
 
 #[test]
@@ -102,13 +106,13 @@ fn each_grant_keeps_version_language_and_hash_of_what_was_read() {
     agree(&patient, &scene.invite(), &scene.study);
     let page = scene.operator.get(&format!("/admin/patients/{}", scene.patient)).body;
     let wording = between(&page, "/consents/", "\"").unwrap();
-    assert_eq!(wording.len(), 64, "a SHA-256");
+    assert_eq!(wording.len(), 64, "the hash is a SHA-256");
     let kept = scene.operator.get(&format!("/admin/patients/{}/consents/{wording}", scene.patient)).body;
     assert!(kept.contains("hearts behave at night") && kept.contains("language en"), "{kept}");
     assert!(kept.contains(wording));
     let other = make_patient(&scene.operator, "P-2", &scene.study);
     let foreign = scene.operator.get(&format!("/admin/patients/{other}/consents/{wording}"));
-    assert_eq!(foreign.status, 404, "somebody else agreed to it");
+    assert_eq!(foreign.status, 404, "another patient agreed to this text");
 }
 
 #[test]
@@ -155,7 +159,10 @@ fn the_command_line_makes_the_same_link_with_the_public_host() {
     assert_eq!(scene.served.visitor().get(&path.replace("/ow/", "/clients/ow/launch")).status, 200);
     let database = std::fs::read(scene.world.database()).unwrap();
     let code = path.split('=').nth(1).unwrap().as_bytes();
-    assert!(!database.windows(code.len()).any(|window| window == code), "only its hash is kept");
+    assert!(
+        !database.windows(code.len()).any(|window| window == code),
+        "the store has the hash of the link only"
+    );
     for (arguments, why) in [
         (vec!["invite", "--patient-id", "99"], "there is no patient 99"),
         (vec!["invite", "--patient-id", &scene.patient, "--study", "99"], "there is no study 99"),
@@ -189,7 +196,11 @@ fn a_changed_consent_text_must_be_read_again() {
         answer.body
     );
     assert!(!scene.consents().contains("granted"));
-    assert_eq!(agree(&patient, &link, &scene.study).status, 303, "once it was read");
+    assert_eq!(
+        agree(&patient, &link, &scene.study).status,
+        303,
+        "the new text can be agreed to after it was displayed"
+    );
     let choices = patient.get("/clients/ow/manage").body;
     assert!(choices.contains("What you agreed to") && choices.contains("To sell."));
     let back =
@@ -199,7 +210,7 @@ fn a_changed_consent_text_must_be_read_again() {
     let choices = patient.get("/clients/ow/manage").body;
     assert!(
         choices.contains("To sell.") && !choices.contains("To learn."),
-        "what was agreed to stays what it was"
+        "the record of an earlier consent does not change"
     );
 }
 
@@ -243,5 +254,5 @@ fn an_invitation_form_sent_twice_makes_one_link() {
     assert_eq!(first, again);
     assert_eq!(scene.served.visitor().get(&first).status, 200);
     scene.operator.submit(&page, &format!("{page}/revoke"), &[]);
-    assert_ne!(scene.operator.post(&action, &fields).secret(), first, "a link that was taken back stays so");
+    assert_ne!(scene.operator.post(&action, &fields).secret(), first, "a revoked link is not issued again");
 }

@@ -1,5 +1,5 @@
-//! A list of people is invited at once: each line's trouble is shown, nothing is sent for a bad line, and the links come
-//! by mail, as CSV, or on a sheet.
+//! A list of people is invited at once. Each line's error is shown, nothing is sent for an invalid line, and the links
+//! are sent by mail or handed out as CSV or on a sheet.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +12,7 @@ use crate::support::erasure::one;
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
 
-/// 40 good lines. The last of them has no address.
+/// Returns 40 valid lines; the last one has no address.
 fn forty() -> String {
     let line = |n: usize| {
         let (email, language) = (format!("p{n}@people.example"), if n == 2 { "es" } else { "en" });
@@ -27,7 +27,7 @@ const BAD: &str = "SH-001,Again,again@people.example,,en\n\
                    SH-042,Address,nobody at home,,en\n\
                    SH-043,Tongue,tongue@people.example,,Klingon\n";
 
-/// The dark modules that a QR code in a page draws, as runs.
+/// Returns the dark modules that a page's QR code draws.
 fn modules(svg: &str) -> BTreeSet<(usize, usize)> {
     let path = between(svg, " d=\"", "\"").unwrap();
     let run = |run: &str| {
@@ -42,7 +42,7 @@ fn modules(svg: &str) -> BTreeSet<(usize, usize)> {
     path.split('M').skip(1).flat_map(run).collect()
 }
 
-/// The dark modules of the QR code of a text.
+/// Returns the dark modules of a text's QR code.
 fn modules_of(text: &str) -> BTreeSet<(usize, usize)> {
     let code = QrCode::new(text).unwrap();
     let (width, colors) = (code.width(), code.to_colors());
@@ -102,15 +102,15 @@ fn forty_people_are_invited_by_mail_and_a_refused_mail_can_be_corrected() {
     fields.push(("how", "mail"));
     let made = operator.post(&make, &fields);
     assert!(made.body.contains("41 participants added. 40 mails on the way"), "{}", made.body);
-    assert_eq!(links(&made.body).len(), 1, "the one without an address");
+    assert_eq!(links(&made.body).len(), 1, "the page shows the link of the patient without an address");
     let again = operator.post(&make, &fields);
     assert!(again.body.contains("Nobody was added"), "{}", again.body);
-    assert_eq!(links(&again.body), links(&made.body), "the same form shows the same links");
+    assert_eq!(links(&again.body), links(&made.body), "sending the same form again shows the same links");
 
     until("the mails have arrived", || mail.letters().len() == 38);
     assert_eq!(one::<i64>(&world, "SELECT count(*) FROM patients"), 41);
     for address in ["again@people.example", "typo@people.example"] {
-        assert!(mail.letters_to(address).is_empty(), "nothing is sent for a bad line");
+        assert!(mail.letters_to(address).is_empty(), "no mail is sent for an invalid line");
     }
     let letter = mail.letters_to("p1@people.example").remove(0);
     for part in [
@@ -137,10 +137,11 @@ fn forty_people_are_invited_by_mail_and_a_refused_mail_can_be_corrected() {
         .map(|end| std::fs::read(format!("{}{end}", world.database().display())).unwrap_or_default());
     assert!(
         !stored.concat().windows(code.len()).any(|window| window == code.as_bytes()),
-        "no link is stored"
+        "the store has no link"
     );
 
-    // The refusal is shown; with the address corrected, the mail goes out. The deferred one goes out by itself.
+    // The page shows the refusal. After the address is corrected, the mail is sent; the deferred mail is sent without
+    // action.
     let open = operator.get(&page).body;
     assert!(open.contains("mail refused") && open.contains("550 no such user here"), "{open}");
     assert!(open.contains("mail waits") && open.contains("451 come back later"), "{open}");
@@ -152,25 +153,28 @@ fn forty_people_are_invited_by_mail_and_a_refused_mail_can_be_corrected() {
     assert_eq!(operator.submit(&format!("{person}/edit"), &format!("{person}/edit"), &fields).status, 303);
     let sent = operator.submit(&person, &format!("{person}/mails"), &[]);
     assert_eq!(sent.location(), format!("{person}?done=mail#mails"), "{}", sent.body);
-    until("it arrives", || mail.letters_to("right@people.example").len() == 1);
+    until("the mail to the corrected address arrives", || mail.letters_to("right@people.example").len() == 1);
     mail.answer("p4@people.example", "");
     world.pass(Duration::from_mins(2));
     world.clock_in_a_file();
-    until("the deferred one arrives", || mail.letters_to("p4@people.example").len() == 1);
+    until("the deferred mail arrives", || mail.letters_to("p4@people.example").len() == 1);
 
-    // "Send again" makes a new link, and the old one ends.
+    // "Send again" creates a new link and revokes the old one.
     let first = one::<i64>(&world, "SELECT id FROM patients WHERE email = 'p1@people.example'");
     let person = format!("/admin/patients/{first}");
     operator.submit(&person, &format!("{person}/mails"), &[]);
-    until("a new link arrives", || mail.letters_to("p1@people.example").len() == 2);
+    until("a mail with a new link arrives", || mail.letters_to("p1@people.example").len() == 2);
     let newer = find_link(&mail.letters_to("p1@people.example")[1]);
-    until("the old link ends", || served.visitor().get(&link).status == 403);
+    until("the old link is revoked", || served.visitor().get(&link).status == 403);
     assert_eq!(served.visitor().get(&newer).status, 200);
     let audit = world.run(&["audit", "list", "--json", "--limit", "1000"]).stdout;
     for action in ["mail.queue", "mail.sent", "mail.refused"] {
         assert!(audit.contains(action), "{action} is not in {audit}");
     }
-    assert!(!audit.contains("people.example") && !audit.contains("no such user"), "no text of others");
+    assert!(
+        !audit.contains("people.example") && !audit.contains("no such user"),
+        "the audit has no text of the mail server"
+    );
     let erased = world.run(&["patient", "erase", &first.to_string(), "--yes"]);
     assert_eq!(erased.code, 0, "{erased:?}");
     assert_eq!(one::<i64>(&world, &format!("SELECT count(*) FROM mails WHERE patient_id = {first}")), 0);
@@ -199,9 +203,9 @@ fn links_are_handed_out_as_csv_and_on_a_sheet_without_names() {
             .collect::<Vec<_>>(),
     );
     let shown = links(&made.body);
-    assert_eq!(shown.len(), 10, "ten on a page");
+    assert_eq!(shown.len(), 10, "the sheet has ten links on a page");
     let first = between(&made.body, "<svg", "</svg>").unwrap();
-    assert_eq!(modules(first), modules_of(&shown[0]), "the QR code says the link");
+    assert_eq!(modules(first), modules_of(&shown[0]), "the QR code encodes the link");
     assert_eq!(served.visitor().get(&shown[0]).heading(), "Would you like to share your data?");
 
     let send = |what: &str| {
@@ -209,7 +213,7 @@ fn links_are_handed_out_as_csv_and_on_a_sheet_without_names() {
         let fields = made.hidden(&action);
         operator.post(&action, &fields.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect::<Vec<_>>())
     };
-    assert_eq!(links(&send("links").body).len(), 2, "the next page");
+    assert_eq!(links(&send("links").body).len(), 2, "the sheet's next page follows");
     let csv = send("csv");
     let mut table = csv::Reader::from_reader(csv.body.as_bytes());
     let rows: Vec<csv::StringRecord> = table.records().map(Result::unwrap).collect();
@@ -221,16 +225,16 @@ fn links_are_handed_out_as_csv_and_on_a_sheet_without_names() {
     let audit = world.run(&["audit", "list", "--json", "--limit", "1000"]).stdout;
     assert!(audit.contains("csv study 1 12") && audit.contains("sheet study 1 12"), "{audit}");
 
-    // The page of one invitation has the link, a code and a mail to write.
+    // The invitation page has the link, a QR code and a prepared mail.
     let patient = one::<i64>(&world, "SELECT min(id) FROM patients").to_string();
     let person = format!("/admin/patients/{patient}");
     let single = operator.submit(&person, &format!("{person}/invite"), &[("study", &study)]);
     let (link, svg) = (single.secret(), between(&single.body, "<svg", "</svg>").unwrap());
     assert_eq!(modules(svg), modules_of(&link));
     assert!(single.body.contains("href=\"mailto:?subject=Your%20invitation"), "{}", single.body);
-    assert_eq!(served.visitor().get(&shown[0]).status, 403, "the earlier link has ended");
+    assert_eq!(served.visitor().get(&shown[0]).status, 403, "the earlier link is revoked");
 
-    // The study's own text, checked on saving.
+    // The study's own mail text is validated on saving.
     let (mails, text) = (format!("/admin/studies/{study}/mails"), ("subject-invitation-en", "For {name}"));
     let save = |body: &str| {
         let fields = [("kind", "invitation"), ("language", "en"), text, ("body-invitation-en", body)];
@@ -266,7 +270,11 @@ fn the_command_line_invites_a_list_and_reports_each_bad_line() {
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.stderr.contains("40 participants added, 0 mails queued"), "{ran:?}");
     for file in [&csv, &sheet] {
-        assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600, "it holds links");
+        assert_eq!(
+            std::fs::metadata(file).unwrap().permissions().mode() & 0o777,
+            0o600,
+            "the file contains links and must be private"
+        );
     }
     let sheet = std::fs::read_to_string(&sheet).unwrap();
     assert_eq!((sheet.matches("<svg").count(), sheet.contains("Person 1")), (40, false));
@@ -278,7 +286,10 @@ fn the_command_line_invites_a_list_and_reports_each_bad_line() {
         world.set(name, &value);
     }
     let ran = world.run(&[&invite[..], &["--mail", "--csv", &csv]].concat());
-    assert!(ran.code == 2 && ran.stderr.contains("does not exist yet"), "no file is replaced: {ran:?}");
+    assert!(
+        ran.code == 2 && ran.stderr.contains("does not exist yet"),
+        "an existing file is not replaced: {ran:?}"
+    );
     let ran = world.run(&[&invite[..], &["--mail"]].concat());
     assert_eq!(ran.code, 1, "{ran:?}");
     for line in [
@@ -291,7 +302,7 @@ fn the_command_line_invites_a_list_and_reports_each_bad_line() {
         assert!(ran.stderr.contains(line), "{line}: {ran:?}");
     }
     let served = Served::start(&world);
-    until("the daemon sends them", || mail.letters().len() == 2);
+    until("the daemon sends the mails", || mail.letters().len() == 2);
     assert_eq!(served.visitor().get(&find_link(&mail.letters_to("late@people.example")[0])).status, 200);
     served.stop("TERM");
 }

@@ -1,4 +1,4 @@
-//! An answer of JHE's counts as of the time of its request: a late answer undoes nothing, a refusal keeps out data
+//! An answer of JHE counts as of the time of its request: a late answer undoes nothing. A refusal keeps out data
 //! measured afterwards, and only displayed questions are answered.
 
 use std::time::Duration;
@@ -7,7 +7,7 @@ use crate::support::harness::*;
 use crate::support::jhe_patient::{PATIENT, Scene};
 use crate::support::running_daemon::*;
 
-/// Longer than it takes to press a button.
+/// Longer than a test needs to press a button.
 const SLOW: Duration = Duration::from_secs(2);
 
 fn fields(answer: &Answer, action: &str) -> Vec<(String, String)> {
@@ -20,7 +20,7 @@ fn post(scene: &Scene, action: &str, fields: &[(String, String)], more: &[(&str,
     scene.browser.post(action, &all)
 }
 
-/// The OW user of the patient, who has agreed and connected.
+/// Returns the OW user of a patient who has agreed and connected.
 fn connected(scene: &Scene) -> String {
     scene.agree();
     let buttons = provider_buttons(&scene.browser);
@@ -35,12 +35,12 @@ fn a_stale_answer_of_jhe_does_not_undo_a_withdrawal() {
     let user = connected(&scene);
     scene.world.sim.put(&user, scene.world.now.minus(HOUR), 60.0);
     let form = fields(&scene.browser.get("/clients/ow/manage"), "/clients/ow/withdraw");
-    // The poll asks a minute before the patient withdraws.
+    // The poll sends its request a minute before the patient withdraws.
     scene.world.now = scene.world.now.minus(FIVE_MINUTES / 5);
     let asked = scene.jhe.state().asked;
     scene.jhe.state().people.slow = Some(SLOW);
     let poll = scene.world.start(&["poll"]);
-    until("the poll has asked", || scene.jhe.state().asked > asked);
+    until("the poll has sent its request", || scene.jhe.state().asked > asked);
     scene.jhe.state().people.slow = None;
     let stopped = post(&scene, "/clients/ow/withdraw", &form, &[("sure", "yes")]);
     assert_eq!(
@@ -73,7 +73,7 @@ fn data_measured_after_a_refusal_is_not_stored_after_a_later_consent() {
     scene.world.pass(FIVE_MINUTES);
     scene.world.poll();
     let kept: Vec<f64> = scene.world.kept("2").into_iter().map(|(_, value)| value).collect();
-    assert_eq!(kept, [71.0], "only what was measured before the no");
+    assert_eq!(kept, [71.0], "only samples measured before the refusal are stored");
     drop(user);
 }
 
@@ -89,8 +89,8 @@ fn a_question_that_was_not_in_the_form_is_not_answered() {
     assert_eq!((sent.status, sent.location()), (303, "/clients/ow/connect"), "{}", sent.body);
     assert_eq!(scene.jhe.state().people.saved.len(), 1);
     let asks = scene.browser.get("/clients/ow/ask");
-    assert!(asks.body.contains("Second study"), "it is still to be answered: {}", asks.body);
-    // Both were read: the one that is left open is a no, and the same form twice is taken for one.
+    assert!(asks.body.contains("Second study"), "the question is still open: {}", asks.body);
+    // Both questions were displayed: the unticked one is a refusal, and the same form sent twice counts once.
     let form = fields(&asks, "/clients/ow/answer");
     assert!(form.iter().filter(|(name, _)| name == "wording").count() == 1);
 }
@@ -123,7 +123,7 @@ fn a_revoked_or_closed_invitation_of_jhe_signs_nobody_in() {
     let stranger = scene.served.visitor();
     let went = stranger.submit(&link, "/clients/ow/redeem", &[]);
     assert_eq!((went.status, went.heading()), (403, "This link no longer works"), "{}", went.body);
-    // One that JHE's own pages made, too, once the patient is signed out everywhere.
+    // The same holds for an invitation from JHE's own pages, once the patient is signed out everywhere.
     let token = scene.jhe.make_invitation(PATIENT);
     assert_eq!(scene.go_on(&token).status, 303);
     operator.submit("/admin/patients/1", "/admin/patients/1/end-sessions", &[]);
@@ -132,7 +132,7 @@ fn a_revoked_or_closed_invitation_of_jhe_signs_nobody_in() {
     let token = scene.jhe.make_invitation(PATIENT);
     assert_eq!(scene.go_on(&token).status, 303);
     scene.browser.submit("/clients/ow/manage", "/clients/ow/sign-out", &[]);
-    assert_eq!(scene.go_on(&token).status, 403, "to come back takes a new link");
+    assert_eq!(scene.go_on(&token).status, 403, "signing in again takes a new link");
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn a_match_does_not_undo_a_withdrawal() {
     scene.world.sim.fill(&user, scene.world.now.minus(HOUR * 4), scene.world.now, FIVE_MINUTES, 1);
     let ran = scene.world.run(&["patient", "match", &patient, "--jhe-patient", "40003"]);
     assert!(ran.code == 0 && ran.stdout.contains("applies from now on"), "{ran:?}");
-    assert_eq!(scene.world.created(), 0, "it was measured while it was withdrawn");
+    assert_eq!(scene.world.created(), 0, "samples measured during the withdrawal are not stored");
 }
 
 #[test]

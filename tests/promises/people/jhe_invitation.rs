@@ -1,5 +1,5 @@
-//! A patient of JHE enters by an invitation of JHE: opening it uses nothing up, no host named by the link is called,
-//! and choices are saved at JHE.
+//! A JHE patient enters with a JHE invitation: opening it does not use it up, no host named in the link is called, and
+//! choices are saved at JHE.
 
 use crate::support::fake_jhe::*;
 use crate::support::harness::*;
@@ -22,7 +22,7 @@ fn opening_a_link_of_jhe_uses_nothing_up_and_continuing_redeems_it() {
     let asks = scene.browser.get("/clients/ow/ask");
     assert!(asks.body.contains("Lifespan") && asks.body.contains("Heart rate"), "{}", asks.body);
     let all = format!("{asks:?}{went:?}{:?}", scene.browser.cookies.lock().unwrap());
-    assert!(!all.contains("person-") && !all.contains("refresh-"), "JHE's tokens stay here");
+    assert!(!all.contains("person-") && !all.contains("refresh-"), "JHE's tokens must not reach the browser");
     let shown = scene.world.run(&["patient", "show", "jhe:40001"]);
     assert!(shown.stdout.contains("P40001 Doe") && shown.stdout.contains("not linked"), "{shown:?}");
 }
@@ -105,7 +105,7 @@ fn choices_are_saved_at_jhe_in_its_own_format() {
     let answers = [("POST", true), ("PATCH", false), ("PATCH", true)];
     assert_eq!(scene.saved(), answers.map(|(method, yes)| (method.to_owned(), yes)));
     let page = scene.served.operator(&scene.world).get("/admin/patients/1");
-    assert_eq!(page.body.matches("/consents/").count(), 2, "the words of each grant are kept: {}", page.body);
+    assert_eq!(page.body.matches("/consents/").count(), 2, "the text of each grant is kept: {}", page.body);
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn both_ways_to_create_an_ow_user_give_the_same_user() {
     assert_eq!(scene.browser.get("/clients/ow/leave?provider=oura").status, 200);
     assert_eq!(scene.jhe.state().people.identifiers[&PATIENT], directly);
     assert_eq!(link(&scene), directly);
-    assert_eq!(scene.users().len(), 2, "the second time JHE asks for it");
+    assert_eq!(scene.users().len(), 2, "JHE requests the user the second time");
 }
 
 #[test]
@@ -267,7 +267,7 @@ fn jhe_makes_the_links_to_its_patients() {
     assert_eq!(went.status, 303, "{}", went.body);
     let page = operator.get("/admin/patients/1").body;
     let invitations = between(&page, "id=\"invitations\"", "</section>").unwrap();
-    assert_eq!(invitations.matches("used").count(), 2, "it is seen that both were used: {invitations}");
+    assert_eq!(invitations.matches("used").count(), 2, "both invitations are shown as used: {invitations}");
 }
 
 #[test]
@@ -285,7 +285,8 @@ fn a_failed_invitation_of_jhe_names_what_is_missing() {
     assert!(elsewhere.stderr.contains(&wanted), "{elsewhere:?}");
 }
 
-/// The operators' table, with JHE: withdraw, poll, 0; grant, a new sample, poll, 1; poll again, 0; delivered once.
+/// The operators' test table with JHE: withdraw, poll, 0 created; grant, new sample, poll, 1; poll again, 0; delivered
+/// once.
 #[test]
 fn an_invitation_of_jhe_leads_to_observations_at_jhe() {
     let mut scene = Scene::new();
@@ -322,7 +323,7 @@ fn an_invitation_of_jhe_leads_to_observations_at_jhe() {
         .iter()
         .map(|kept| kept.document["body"]["heart_rate"]["value"].as_f64().unwrap())
         .collect();
-    assert_eq!(values, [60.0, 62.0], "what was measured in between stays out");
+    assert_eq!(values, [60.0, 62.0], "samples measured during the withdrawal are not stored");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A patient of this daemon becomes one of JHE after somebody has confirmed the match.
+//! A local patient becomes a JHE patient after a person has confirmed the match.
 
 use std::process::{Command, Stdio};
 
@@ -6,7 +6,7 @@ use crate::support::connected_world::Scene;
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
 
-/// Somebody who was kept alone, with an hour of samples; answers with the OW user and the number.
+/// Adds a local patient with an hour of samples; returns the number.
 fn alone(scene: &Scene, name: &str, email: Option<&str>, user: &str) -> String {
     let mut add = linked_patient(name, user).to_vec();
     if let Some(email) = email {
@@ -51,7 +51,7 @@ fn proposals_name_their_reason_and_command() {
     let listed = scene.world.run(&["patient", "match"]).stdout;
     assert!(
         !listed.contains("P40002") && !listed.contains("40003"),
-        "who is taken is proposed no more: {listed}"
+        "matched patients are not proposed again: {listed}"
     );
     scene.world.sim.set_users_broken(Some(503));
     alone(&scene, "P40004 Doe", None, &scene.world.sim.add_user());
@@ -83,11 +83,17 @@ fn a_confirmed_match_sends_earlier_observations_on_request_only() {
     assert!(ran.stdout.contains(&ended), "{ran:?}");
     let shown = scene.world.run(&["patient", "show", "jhe:40001"]).stdout;
     assert!(shown.contains("withdrawn") && shown.matches("granted").count() == 2, "{shown}");
-    assert!(scene.export().stdout.contains("Delivered 0"), "nobody has said so yet");
+    assert!(
+        scene.export().stdout.contains("Delivered 0"),
+        "earlier observations are not sent without confirmation"
+    );
     let all = scene.world.run(&["export", "--all"]);
     assert!(all.stdout.contains("Queued 12") && all.stdout.contains("Delivered 11"), "{all:?}");
     scene.world.pass(HOUR * 6);
-    assert!(scene.export().stdout.contains("Delivered 1 "), "the corrected one, when it has been still");
+    assert!(
+        scene.export().stdout.contains("Delivered 1 "),
+        "the correction is sent after it is unchanged long enough"
+    );
     assert!(scene.is_delivered(40001, &patient));
     scene.world.sim.put(&user, scene.world.now.minus(FIVE_MINUTES), 70.0);
     assert_eq!(scene.world.created(), 1);
@@ -177,19 +183,19 @@ fn on_a_terminal_each_proposal_is_confirmed() {
     assert!(yes.contains("is JHE's patient 40001") && yes.contains("Delivered 12"), "{yes}");
 }
 
-/// What `export --all` shows on a terminal where this is typed; none on a machine that has no `script` to make one.
+/// Returns the output of `export --all` on a terminal with this input; `None` if the machine has no `script`.
 fn on_a_terminal(scene: &Scene, typed: &str) -> Option<String> {
     use std::io::Write;
     let ours = scene.world.command(&["export", "--all"]);
     let line = format!("{} export --all", ours.get_program().to_string_lossy());
     let mut command = Command::new("script");
     command.args(["-qec", &line, "/dev/null"]).current_dir(ours.get_current_dir()?);
-    // The program refuses what it does not know of its own, such as what the tests are told by.
+    // The program rejects unknown variables with its prefix, such as those of the test suite.
     command.env_remove("JHE_OW_BROWSER");
     command.envs(ours.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = spawned.ok()?;
-    // It ends when its input does: that stays open until the answer is there.
+    // `script` ends with its input, so the input stays open until the answer is there.
     let mut input = child.stdin.take()?;
     input.write_all(typed.as_bytes()).ok()?;
     let ran = Running::new(child).wait();

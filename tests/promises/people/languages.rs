@@ -1,4 +1,5 @@
-//! Patients read every page in their language. A study's text is the study's own, and a consent keeps what was read.
+//! Patients read every page in their language. A study's text is in the study's own words, and a consent keeps the
+//! displayed text.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +12,7 @@ use crate::support::jhe_patient;
 use crate::support::page_texts::*;
 use crate::support::running_daemon::*;
 
-/// Names of the study, its people and its devices, which no language changes.
+/// Names of the study, people and devices, which are not translated.
 const NAMES: &[&str] = &[
     "Sleep",
     "Lifespan Lab",
@@ -28,10 +29,10 @@ const SPANISH: [(&str, &str); 4] = [
     ("contact", "Ada Example, ada@example.org"),
 ];
 
-/// Symbols and makers' names, in lower case, that are the same in every language.
+/// Symbols and brand names, in lower case, that are the same in every language.
 const SYMBOLS: &[&str] = &["cet", "garmin", "h", "kcal", "kg", "min", "ml", "mmhg", "ms", "oura", "utc"];
 
-/// Looks at pages in one language.
+/// Checks pages in one language.
 struct Reading<'a> {
     language: &'a str,
     bundle: Bundle,
@@ -58,13 +59,13 @@ impl<'a> Reading<'a> {
             };
             assert!(
                 text.split(" · ").all(known),
-                "{what} in {}: “{text}” is not of the bundle",
+                "{what} in {}: “{text}” is not in the language's bundle",
                 self.language
             );
         }
     }
 
-    /// Looks at each word of a page, drawings included, for texts that are put together. Returns the content.
+    /// Checks each word of a page, including drawings, to catch concatenated texts. Returns the main content.
     fn look_at_words<'b>(&self, what: &str, page: &'b str) -> &'b str {
         let main = between(page, "<main", "</main>").unwrap_or_else(|| panic!("{what}: {page}"));
         let known = self.bundle.words();
@@ -79,7 +80,7 @@ impl<'a> Reading<'a> {
         main
     }
 
-    /// Opens a page and looks at it.
+    /// Opens a page and checks it.
     fn open(&self, visitor: &Visitor, path: &str) -> Answer {
         let answer = visitor.get(path);
         self.look(path, &answer);
@@ -110,7 +111,7 @@ fn every_page_of_a_patient_is_in_every_language() {
             let asked = format!("{page}?language=es");
             assert_eq!(operator.submit(&asked, &page, &SPANISH).status, 303);
         }
-        // Without data sources, the patient chooses the device.
+        // If the study has no data sources, the patient chooses the device.
         let settings = format!("/admin/studies/{study}/settings");
         let terms = [("name", NAMES[0]), ("organization", NAMES[1]), ("purpose", NAMES[3])];
         let fields = [terms.as_slice(), &[("contact", SPANISH[3].1), ("scope", HEART_RATE)]].concat();
@@ -169,7 +170,7 @@ fn every_page_of_a_patient_is_in_every_language() {
         }
         let shown = reading.open(&visitor, "/clients/ow/manage").body;
         let month = if language == "es" { "21 de noviembre de 2026" } else { "21 November 2026" };
-        assert!(shown.contains(month), "dates are in the language: {shown}");
+        assert!(shown.contains(month), "dates are in the patient's language: {shown}");
         reading.look("stop", &visitor.submit("/clients/ow/manage", "/clients/ow/withdraw", &[]));
         let stopped = visitor.submit("/clients/ow/manage", "/clients/ow/withdraw", &[("sure", "yes")]);
         let named = reading.open(&visitor, stopped.location()).body;
@@ -266,7 +267,7 @@ fn a_consent_keeps_the_language_that_was_read_and_the_study_wrote() {
     let own = between(&page, "<dl class=\"terms\" lang=\"en\">", "</dl>")
         .expect("the study's own words, in their language");
     assert!(own.contains("To learn how hearts behave at night.") && own.contains("How to stop"), "{own}");
-    // The study writes a Spanish text, twice.
+    // The study saves a Spanish text twice.
     let edit = format!("/admin/studies/{study}/consent-text");
     let asked = format!("{edit}?language=es");
     let bad = operator.submit(&asked, &edit, &[("title", ""), ("purpose", "x")]);
@@ -282,7 +283,7 @@ fn a_consent_keeps_the_language_that_was_read_and_the_study_wrote() {
         "{listed}"
     );
     assert!(operator.get(&format!("{asked}&version=1")).body.contains("Para aprender."));
-    // The patient switches, reads and agrees; the record goes with what was read.
+    // The patient switches the language, reads and agrees; the record has the displayed language.
     let browser = served.visitor();
     let english = browser.get(&link).body;
     let switch = between(&english, "hreflang=\"es\" href=\"", "\"").unwrap().replace("&amp;", "&");
@@ -300,18 +301,18 @@ fn a_consent_keeps_the_language_that_was_read_and_the_study_wrote() {
         kept.contains("language es") && kept.contains("late el corazón") && kept.contains("2026-12-01.2"),
         "{kept}"
     );
-    // The language is the patient's from now on, and can be changed on every page.
+    // The choice of language persists and can be changed on every page.
     let stays =
         browser.send(reqwest::Method::GET, "/clients/ow/manage", &[("Accept-Language", "en")], None).body;
     assert!(stays.contains("Sus opciones"), "{stays}");
     assert!(browser.get("/clients/ow/manage?lang=en").body.contains("Your choices"));
     assert!(
         browser.get("/clients/ow/manage?lang=tlh").body.contains("Your choices"),
-        "an unknown one changes nothing"
+        "an unknown language changes nothing"
     );
     let choices = browser.get("/clients/ow/manage").body;
     assert!(
         choices.contains("<pre lang=\"es\">") && choices.contains("late el corazón"),
-        "what was agreed to stays: {choices}"
+        "the displayed consent text keeps its language: {choices}"
     );
 }

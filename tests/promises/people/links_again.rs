@@ -1,5 +1,5 @@
-//! A link opens again in another browser until a device is connected, and then grants nothing. Patients get a new link
-//! to the address on file, and nobody learns who is known.
+//! A link opens again in another browser until a device is connected; the second browser cannot grant consent. A new
+//! link is sent only to the address on file, and the page does not reveal who is known.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ fn a_link_goes_on_in_another_browser_until_a_device_is_connected() {
     let link = invite(&operator, &patient);
     let (first, phone) = (served.visitor(), served.visitor());
     assert_eq!(agree(&first, &link, &study).status, 303);
-    // Mail scanners open links: that changes nothing, and tells study and number only.
+    // Mail scanners open links: that changes nothing and shows only the study and the patient's number.
     for _ in 0..3 {
         let opened = served.visitor().get(&link);
         assert_eq!((opened.status, opened.heading()), (200, "Continue here?"));
@@ -35,10 +35,10 @@ fn a_link_goes_on_in_another_browser_until_a_device_is_connected() {
     assert_eq!(first.get("/clients/ow/manage").status, 200, "the first browser stays signed in");
     let went = phone.submit(&link, CONTINUE, &[]);
     assert_eq!((went.status, went.location()), (303, "/clients/ow/connect"), "{}", went.body);
-    assert_eq!(first.get("/clients/ow/manage").status, 401, "the button signs it out");
+    assert_eq!(first.get("/clients/ow/manage").status, 401, "Continue signs the first browser out");
     let audit = world.run(&["audit", "list"]).stdout;
     assert!(audit.contains("invitation.reopen") && audit.contains("browsers signed out 1"), "{audit}");
-    // It grants nothing further, whatever form it sends.
+    // The second browser cannot grant anything, whatever form it sends.
     let manage = phone.get("/clients/ow/manage");
     assert!(manage.body.contains("Sport") && !manage.body.contains("/clients/ow/grant"), "{}", manage.body);
     let token = manage.hidden("/clients/ow/sign-out")[0].1.clone();
@@ -47,21 +47,21 @@ fn a_link_goes_on_in_another_browser_until_a_device_is_connected() {
     assert_eq!((refused.status, refused.heading()), (403, "Ask for a new link first"));
     let shown = world.run(&["patient", "show", &patient]).stdout;
     assert_eq!(shown.matches("granted").count(), 1, "nothing was granted: {shown}");
-    // It connects and withdraws.
+    // It can connect a device and withdraw.
     let buttons = provider_buttons(&phone);
     let back = phone.get(&buttons["agree"]);
     assert_eq!(phone.get(back.location()).heading(), "Successfully Connected");
     let closed = served.visitor().get(&link);
     assert_eq!((closed.status, closed.heading()), (409, "Your device is connected already"));
-    assert!(closed.body.contains("/clients/ow/new-link"), "it says what to do: {}", closed.body);
+    assert!(closed.body.contains("/clients/ow/new-link"), "the page names the remedy: {}", closed.body);
     assert_eq!(phone.submit("/clients/ow/manage", "/clients/ow/disconnect", &[]).status, 303);
-    assert_eq!(served.visitor().get(&link).status, 409, "for good");
+    assert_eq!(served.visitor().get(&link).status, 409, "the link stays closed after a disconnection");
     let asked = phone.submit("/clients/ow/manage", "/clients/ow/withdraw", &[]);
     assert!(asked.body.contains("never reaches the study"), "{}", asked.body);
     let stopped = phone.submit("/clients/ow/manage", "/clients/ow/withdraw", &[("sure", "yes")]);
     let notice = phone.get(stopped.location()).body;
     assert!(notice.contains("You have stopped sharing heart rate."), "{notice}");
-    // A new link revokes one that would open again, and signs nobody out.
+    // A new link revokes the reopenable one and signs nobody out.
     let newer = invite(&operator, &patient);
     assert_eq!(served.visitor().get(&newer).heading(), "Would you like to share your data?");
     assert_eq!(phone.get("/clients/ow/manage").status, 200);
@@ -94,14 +94,14 @@ fn what_comes_first_and_how_long_a_link_lives() {
     let place = |text: &str| manage.find(text).unwrap_or_else(|| panic!("{text}: {manage}"));
     assert!(
         place("Connect a device") < place("You have shared this since"),
-        "without a device that comes first"
+        "without a device, Connect a device comes first"
     );
-    // After seven days the link is over; the patient asks for a new one.
+    // The link expires after seven days; the patient asks for a new one.
     let port = served.port;
     served.stop("TERM");
     world.pass(DAY * 8);
     let served = Served::on(&world, port, &[]);
-    assert_eq!(served.visitor().get(&link).status, 409, "used, and too old to open again");
+    assert_eq!(served.visitor().get(&link).status, 409, "the link is used and too old to open again");
 }
 
 #[test]
@@ -123,13 +123,20 @@ fn a_patient_gets_a_new_link_by_mail_and_nobody_learns_who_is_known() {
         visitor.submit("/clients/ow/new-link", "/clients/ow/new-link", &[("email", address)])
     };
     let (known, unknown) = (ask("zebulon@example.org"), ask("nobody@example.org"));
-    assert_eq!((known.status, &known.body), (200, &unknown.body), "the same answer");
+    assert_eq!(
+        (known.status, &known.body),
+        (200, &unknown.body),
+        "known and unknown addresses get the same page"
+    );
     assert_eq!(ask("no address").status, 400);
-    until("the mail has come", || !mail.letters().is_empty());
+    until("the mail has arrived", || !mail.letters().is_empty());
     let letters = mail.letters();
     assert!(letters.len() == 1 && letters[0].contains("Your new link"), "{letters:?}");
     let letter = letters[0].replace('\r', "").replace("=\n", "").replace("=3D", "=");
-    assert!(!letter.contains("eart rate") && !letter.contains("P-1"), "no measurement, no name: {letter}");
+    assert!(
+        !letter.contains("eart rate") && !letter.contains("P-1"),
+        "the mail contains no measurement and no name: {letter}"
+    );
     let is_code = |letter: &char| letter.is_ascii_alphanumeric() || "-_".contains(*letter);
     let code: String = letter.split_once("/ow/?code=").unwrap().1.chars().take_while(is_code).collect();
     assert_eq!(
@@ -138,13 +145,13 @@ fn a_patient_gets_a_new_link_by_mail_and_nobody_learns_who_is_known() {
     );
     world.pass(Duration::from_mins(2));
     world.clock_in_a_file();
-    // The mail server's answer is shown, and the mail is tried again. At most three an hour go to one address.
+    // The page shows the mail server's answer, and the mail is retried. One address gets at most three mails an hour.
     let page = format!("/admin/patients/{}", one::<i64>(&world, "SELECT id FROM patients"));
     mail.answer("Zebulon@example.org", "550 no such user here");
     ask("zebulon@example.org");
     let count =
         |state: &str| one::<i64>(&world, &format!("SELECT count(*) FROM mails WHERE state = '{state}'"));
-    until("it is refused", || count("refused") == 1);
+    until("the mail server has refused the mail", || count("refused") == 1);
     let shown = operator.get(&page).body;
     for words in ["New link, which the patient asked for", "550 no such user here"] {
         assert!(shown.contains(words), "{words} is not in {shown}");
@@ -152,12 +159,12 @@ fn a_patient_gets_a_new_link_by_mail_and_nobody_learns_who_is_known() {
     assert_eq!(served.visitor().get(&format!("/ow/?code={code}")).status, 200, "the older link still works");
     mail.answer("Zebulon@example.org", "");
     ask("zebulon@example.org");
-    until("another mail has gone out", || count("sent") == 2);
+    until("another mail is sent", || count("sent") == 2);
     assert_eq!(mail.letters().len(), 2);
-    assert_eq!(served.visitor().get(&format!("/ow/?code={code}")).status, 403, "the older link has ended");
+    assert_eq!(served.visitor().get(&format!("/ow/?code={code}")).status, 403, "the older link is revoked");
     ask("zebulon@example.org");
     served.stop("TERM");
-    assert_eq!(one::<i64>(&world, "SELECT count(*) FROM mails"), 3, "nobody fills a mailbox");
+    assert_eq!(one::<i64>(&world, "SELECT count(*) FROM mails"), 3, "the rate limit of mails applies");
 }
 
 #[test]
@@ -170,15 +177,19 @@ fn a_link_of_jhe_that_another_browser_uses_signs_the_first_one_out_and_grants_no
     let other = scene.served.visitor();
     let went = other.submit(&scene.link(&token), "/clients/ow/redeem", &[]);
     assert_eq!(went.status, 303, "{}", went.body);
-    assert_eq!(scene.browser.get("/clients/ow/manage").status, 401, "it is signed out");
+    assert_eq!(scene.browser.get("/clients/ow/manage").status, 401, "the first browser is signed out");
     let asks = other.get("/clients/ow/ask");
-    assert_eq!(asks.status, 200, "nothing was agreed to yet, so it is asked: {}", asks.body);
+    assert_eq!(asks.status, 200, "nothing was granted yet, so the form asks: {}", asks.body);
     let scope = format!("{}:{HEART_RATE}", between(&asks.body, "name=\"wording\" value=\"", ":").unwrap());
     let agreed =
         other.submit("/clients/ow/ask", "/clients/ow/answer", &[("scope", &scope), ("answer", "agree")]);
     assert_eq!(agreed.status, 303, "{}", agreed.body);
     assert_eq!(scene.go_on(&token).status, 303);
-    assert_eq!(scene.browser.get("/clients/ow/ask").location(), "/clients/ow/connect", "it asks for nothing");
+    assert_eq!(
+        scene.browser.get("/clients/ow/ask").location(),
+        "/clients/ow/connect",
+        "the page has no consent question"
+    );
     scene.jhe.state().people.second = true;
     let manage = scene.browser.get("/clients/ow/manage").body;
     assert!(!manage.contains("/clients/ow/grant"), "{manage}");
@@ -208,7 +219,7 @@ fn a_new_link_for_a_patient_of_jhe_is_made_by_jhe_and_its_refusal_is_shown() {
     assert_eq!(scene.served.visitor().get(link).heading(), "Your study invites you");
     scene.jhe.state().people.invitation_url = None;
     ask();
-    until("JHE makes none", || count("state = 'waiting' AND attempts = 1") == 1);
+    until("the mail waits after JHE's refusal", || count("state = 'waiting' AND attempts = 1") == 1);
     let operator = scene.served.operator(&scene.world);
     let page = operator.get("/admin/patients/1").body;
     assert!(page.contains("JHE has no client whose invitations open this daemon"), "{page}");

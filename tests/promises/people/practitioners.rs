@@ -19,19 +19,19 @@ fn a_practitioner_signs_in_through_jhe_and_the_token_is_not_stored() {
     let visitor = clinic.served.visitor();
     let sent = visitor.get("/admin/patients/1");
     let page = visitor.get(sent.location());
-    let link = between(&page.body, "href=\"/admin/jhe", "\"").expect("a way to JHE");
+    let link = between(&page.body, "href=\"/admin/jhe", "\"").expect("a link to the sign-in at JHE");
     assert_eq!(link, "?next=/admin/patients/1");
     let back = clinic.until_back(&visitor, MARY, &format!("/admin/jhe{link}"));
     let signed = visitor.get(&back);
     assert_eq!((signed.status, signed.location()), (303, "/admin/patients/1"), "{}", signed.body);
-    assert!(!clinic.jhe.state().staff.has_tokens(), "nobody can ask with it any more");
+    assert!(!clinic.jhe.state().staff.has_tokens(), "the practitioner's token is revoked at JHE");
     let page = visitor.get("/admin/patients/1");
     assert!(
         page.status == 200 && page.body.contains("mary@example.com (data manager, through JHE)"),
         "{}",
         page.body
     );
-    assert!(!page.body.contains("/admin/password"), "there is no password to change");
+    assert!(!page.body.contains("/admin/password"), "the account page offers no password change");
     let password = visitor.get("/admin/password");
     assert_eq!((password.status, password.body.contains("changed there")), (403, true));
     let operator = clinic.served.operator(&clinic.world);
@@ -46,7 +46,7 @@ fn a_practitioner_signs_in_through_jhe_and_the_token_is_not_stored() {
 fn a_practitioner_confirms_at_jhe_and_the_form_is_kept_meanwhile() {
     let clinic = Clinic::open();
     let mary = clinic.practitioner(MARY);
-    // At once: JHE may have known the browser and asked nobody for a password.
+    // Right after the sign-in: JHE may have recognised the browser and asked for no password.
     let sent = post(&mary, "/admin/studies/1/data", &[("format", "csv")]);
     assert_eq!(sent.location(), "/admin/confirm?next=%2Fadmin%2Fkept-form", "{}", sent.body);
     let page = mary.get(sent.location()).body;
@@ -57,7 +57,7 @@ fn a_practitioner_confirms_at_jhe_and_the_form_is_kept_meanwhile() {
     assert_eq!(mary.get(&back).location(), "/admin/kept-form");
     assert_eq!(mary.get("/admin/kept-form").heading(), "Send it now?");
     let answer = mary.submit("/admin/kept-form", "/admin/studies/1/data", &[]);
-    assert_ne!(answer.status, 303, "it reaches the download: {}", answer.body);
+    assert_ne!(answer.status, 303, "the kept form continues to the download: {}", answer.body);
     let own = mary.get("/admin/account").body;
     assert!(own.contains("Where you are signed in") && !own.contains("/admin/password"), "{own}");
 }
@@ -93,11 +93,11 @@ fn a_patient_of_another_organization_looks_nonexistent() {
         for hidden in ["2", "3"] {
             let answer = of(&mary, hidden);
             assert_eq!((answer.status, &answer.body), (404, &nobody.body), "{path} of {hidden}");
-            // A viewer may read nobody's audit or rejected samples.
+            // A viewer may not read audit entries or rejected samples of any patient.
             let refused = if path.contains("?patient") { 403 } else { 404 };
             assert_eq!(of(&victor, hidden).status, refused, "{path} of {hidden}");
         }
-        // No patient of JHE's agreed to words of ours.
+        // JHE patients agreed to no local consent text.
         let is_there = if path.contains("consents") { 404 } else { 200 };
         assert_eq!(of(&mary, "1").status, is_there, "{path}");
     }
@@ -134,7 +134,7 @@ fn a_patient_of_another_organization_looks_nonexistent() {
     let operator = clinic.served.operator(&clinic.world);
     for hidden in ["2", "3"] {
         let audit = operator.get(&format!("/admin/audit?patient={hidden}")).body;
-        assert!(!audit.contains("account "), "nothing was done to {hidden}: {audit}");
+        assert!(!audit.contains("account "), "no audit entry exists for {hidden}: {audit}");
     }
 }
 
@@ -142,7 +142,7 @@ fn a_patient_of_another_organization_looks_nonexistent() {
 fn lists_and_counts_cover_only_ones_own_organizations() {
     let clinic = Clinic::open();
     let (mary, operator) = (clinic.practitioner(MARY), clinic.served.operator(&clinic.world));
-    // Something of each patient's for the audit.
+    // Creates an audit entry for each patient.
     for patient in ["1", "2", "3"] {
         operator.get(&format!("/admin/patients/{patient}"));
     }
@@ -152,12 +152,15 @@ fn lists_and_counts_cover_only_ones_own_organizations() {
         let page = mary.get(path).body;
         assert!(page.contains(own), "{path}: {page}");
         for other in others {
-            assert!(!page.contains(other), "{path} tells of {other}: {page}");
+            assert!(!page.contains(other), "{path} mentions {other}: {page}");
         }
         let all = operator.get(path).body;
-        assert!(all.contains(own) && all.contains("P40002 Doe"), "{path}: the operator sees all");
+        assert!(all.contains(own) && all.contains("P40002 Doe"), "{path}: the operator sees every patient");
     }
-    assert!(mary.get("/admin/patients?search=2").body.contains("Show all"), "not found by number either");
+    assert!(
+        mary.get("/admin/patients?search=2").body.contains("Show all"),
+        "a search by number does not find foreign patients"
+    );
     let home = mary.get("/admin").body;
     assert!(!home.contains("Doe") || home.contains(own), "{home}");
     assert!(!home.contains("Study of organization 2"), "{home}");
@@ -180,7 +183,7 @@ fn lists_and_counts_cover_only_ones_own_organizations() {
     let audit = mary.get("/admin/audit").body;
     assert!(audit.contains("/admin/patients/1\""), "{audit}");
     assert!(!audit.contains("/admin/patients/2\"") && !audit.contains("/admin/patients/3\""), "{audit}");
-    assert!(!audit.contains(">sign-in"), "who else comes and goes is not hers: {audit}");
+    assert!(!audit.contains(">sign-in"), "a practitioner must not see others' sign-ins: {audit}");
     for path in ["/admin/settings", "/admin/accounts"] {
         assert_eq!(mary.get(path).status, 403, "{path}");
     }
@@ -191,7 +194,11 @@ fn lists_and_counts_cover_only_ones_own_organizations() {
     }
     assert_eq!(post(&mary, "/admin/studies/1/settings", &[("name", "X")]).status, 403);
     let enrol = [("name", "P-1"), ("tz", "UTC"), ("study", "2")];
-    assert_eq!(post(&mary, "/admin/patients/1/edit", &enrol).status, 403, "who takes part is JHE's to say");
+    assert_eq!(
+        post(&mary, "/admin/patients/1/edit", &enrol).status,
+        403,
+        "JHE alone decides who takes part in its studies"
+    );
     for path in ["/admin/settings", "/admin/accounts/new", "/admin/accounts/1"] {
         assert_eq!(post(&mary, path, &[]).status, 403, "{path}");
     }
@@ -212,9 +219,13 @@ fn a_sign_in_is_bound_to_its_browser_and_single_use() {
     let stateless = clinic.until_back(&other, VICTOR, "/admin/jhe");
     refused(other.get(stateless.split("&state=").next().unwrap()));
     let signed = mary.get(&back);
-    assert_eq!((signed.status, signed.location()), (303, "/admin"), "another site is no page of ours");
+    assert_eq!(
+        (signed.status, signed.location()),
+        (303, "/admin"),
+        "a foreign address is not used as the next page"
+    );
     refused(mary.get(&back));
-    // Somebody else's code, slipped to a browser that is on its way.
+    // An attacker's code in a browser that has started a sign-in.
     let code = |back: &str| between(back, "code=", "&").unwrap().to_owned();
     let (theirs, own) = (clinic.until_back(&other, VICTOR, "/admin/jhe"), clinic.served.visitor());
     let back = clinic.until_back(&own, MARY, "/admin/jhe");
@@ -231,7 +242,11 @@ fn a_refused_sign_in_explains_why_and_what_to_do() {
     let told = |user: i64, status: u16, words: &str| {
         let answer = clinic.sign_in(&visitor, user);
         assert!(answer.status == status && answer.body.contains(words), "{words}: {}", answer.body);
-        assert!(answer.body.contains("class=\"button\" href=\"/"), "a way on: {}", answer.body);
+        assert!(
+            answer.body.contains("class=\"button\" href=\"/"),
+            "the page links to another way to sign in: {}",
+            answer.body
+        );
         assert_eq!(visitor.get("/admin").status, 303);
     };
     told(PETER, 403, "Patients use the link of their study");
@@ -247,7 +262,7 @@ fn a_refused_sign_in_explains_why_and_what_to_do() {
     let back = visitor.get(&off.location().replace("openid", "bogus"));
     let refused = visitor.get(back.location());
     assert!(refused.status == 502 && refused.body.contains("(invalid_scope)"), "{}", refused.body);
-    assert!(!clinic.world.run(&["admin", "list"]).stdout.contains("JHE"), "no account was made");
+    assert!(!clinic.world.run(&["admin", "list"]).stdout.contains("JHE"), "no account was created");
     for _ in 0..12 {
         clinic.sign_in(&visitor, PETER);
     }
@@ -267,7 +282,7 @@ fn a_sign_in_never_takes_over_a_local_account() {
     assert_eq!(local.sign_in(EMAIL, PASSWORD).status, 303);
     assert_eq!(local.get("/admin/settings").status, 200);
     let again = clinic.practitioner(MARY);
-    assert!(again.get("/admin").body.contains("(JHE) (data manager"), "the same account each time");
+    assert!(again.get("/admin").body.contains("(JHE) (data manager"), "each sign-in uses the same account");
     assert_eq!(clinic.world.run(&["admin", "list"]).stdout.matches("through JHE").count(), 1);
     for arguments in [
         ["admin", "set-password", "--name", "mary@example.com (JHE)"],
@@ -283,12 +298,16 @@ fn roles_and_organizations_are_refreshed_at_each_sign_in() {
     let clinic = Clinic::open();
     let visitor = clinic.practitioner(MARY);
     assert_eq!((visitor.get("/admin/audit").status, visitor.get("/admin/patients/1").status), (200, 200));
-    // Each organization's role counts for its patients, and the organizations are all that she has now.
+    // The role in each organization applies to its patients, and the earlier organization no longer counts.
     clinic.jhe.state().staff.employ(MARY, "mary.m@example.com", &[(2, "viewer"), (7, "member")]);
     let again = clinic.practitioner(MARY);
     assert!(again.get("/admin").body.contains("mary.m@example.com (coordinator, through JHE)"));
     assert_eq!((again.get("/admin/patients/1").status, again.get("/admin/patients/2").status), (404, 200));
-    assert_eq!(visitor.get("/admin/patients/1").status, 404, "in every browser of hers");
+    assert_eq!(
+        visitor.get("/admin/patients/1").status,
+        404,
+        "the new role applies in every browser of the user"
+    );
     assert_eq!(post(&again, "/admin/patients/2/poll", &[]).status, 403);
     clinic.jhe.state().staff.employ(MARY, EMAIL, &[]);
     let refused = clinic.sign_in(&clinic.served.visitor(), MARY);
@@ -297,7 +316,7 @@ fn roles_and_organizations_are_refreshed_at_each_sign_in() {
         "{}",
         refused.body
     );
-    assert_eq!(again.get("/admin").status, 303, "who belongs nowhere any more is out");
+    assert_eq!(again.get("/admin").status, 303, "a practitioner without an organization is signed out");
 }
 
 #[test]
@@ -319,15 +338,15 @@ fn a_patient_who_moves_to_another_organization_is_seen_there_only() {
     clinic.jhe.state().staff.belong(40002, &[2, 7]);
     let clinic = clinic.later(MINUTE * 2);
     clinic.world.poll();
-    until("it is known where they belong now", || {
+    until("the patients' new organizations are stored", || {
         (mary.get("/admin/patients/1").status, mary.get("/admin/patients/2").status) == (404, 200)
     });
     assert_eq!(listed(&mary, "1"), [false; 4]);
     clinic.jhe.hide(40002, true);
     let clinic = clinic.later(MINUTE * 2);
-    // The daemon's own first tick may be under way: then this one steps aside.
+    // This poll is skipped if the daemon's first tick is running.
     clinic.world.poll();
-    until("it is known whose JHE does not say any more", || mary.get("/admin/patients/2").status == 404);
+    until("the patient hidden at JHE has no organization", || mary.get("/admin/patients/2").status == 404);
     assert_eq!(operator.get("/admin/patients/2").status, 200);
 }
 
@@ -338,7 +357,7 @@ fn a_patient_without_a_link_who_moves_is_seen_there_only() {
     clinic.jhe.state().staff.belong(40001, &[2]);
     let clinic = clinic.later(HOUR + MINUTE * 2);
     let mary = clinic.practitioner(MARY);
-    until("no tick asks about the patient, and it is known all the same", || {
+    until("the new organization is stored although no tick reads the patient", || {
         mary.get("/admin/patients/1").status == 404
     });
 }

@@ -1,5 +1,5 @@
-//! A silent patient is reminded by mail: only after a tick, at most once per pause, until it is stopped or nothing is
-//! shared any more.
+//! A silent patient is reminded by mail: only after a tick, at most once per interval, until the patient stops it or
+//! shares nothing any more.
 
 use reqwest::Method;
 
@@ -24,7 +24,7 @@ fn only_who_agreed_is_reminded_and_the_link_in_the_mail_stops_it() {
     let people = "R-1,Ada,ada@people.example,,es\nR-2,Ben,ben@people.example\nR-3,Cleo,cleo@people.example\n";
     std::fs::write(&list, people).unwrap();
     let ran = world.run(&["invite", "--study", &study, "--from", &list.display().to_string()]);
-    // The command does not know the port of this daemon.
+    // The command does not know this daemon's port.
     let path = |line: &str| format!("/ow/{}", between(line, "/ow/", ",").unwrap());
     let links: Vec<String> = ran.stdout.lines().skip(1).map(path).collect();
     assert_eq!(links.len(), 3, "{ran:?}");
@@ -33,7 +33,7 @@ fn only_who_agreed_is_reminded_and_the_link_in_the_mail_stops_it() {
         let (patient, scope) = (served.visitor(), format!("{study}:{HEART_RATE}"));
         let page = patient.get(link).body;
         let tick = between(&page, "<input type=\"checkbox\" id=\"reminders\"", ">").unwrap();
-        assert!(!tick.contains("checked"), "nothing is ticked in advance: {tick}");
+        assert!(!tick.contains("checked"), "no box is ticked in advance: {tick}");
         let mut fields = vec![("scope", scope.as_str()), ("answer", "agree")];
         fields.extend(ticks.then_some(("reminders", "yes")));
         assert_eq!(patient.submit(link, "/clients/ow/agree", &fields).status, 303);
@@ -56,11 +56,15 @@ fn only_who_agreed_is_reminded_and_the_link_in_the_mail_stops_it() {
     watched.ticks();
     watched.pass(DAY * 2);
     watched.ticks();
-    assert!(mail.letters().is_empty(), "two days are not three");
+    assert!(mail.letters().is_empty(), "no reminder before three days of silence");
     watched.pass(DAY * 2);
     until("the reminder arrives", || mail.letters_to("ada@people.example").len() == 1);
     watched.ticks();
-    assert_eq!(mail.letters().len(), 1, "to nobody who did not agree or has withdrawn, and once");
+    assert_eq!(
+        mail.letters().len(),
+        1,
+        "one reminder is sent, only to the patient who agreed and has not withdrawn"
+    );
     let letter = mail.letters_to("ada@people.example").remove(0);
     let address = between(&letter, "List-Unsubscribe: <", ">").unwrap().to_owned();
     for part in [
@@ -75,11 +79,11 @@ fn only_who_agreed_is_reminded_and_the_link_in_the_mail_stops_it() {
     }
     watched.pass(DAY * 5);
     watched.ticks();
-    assert_eq!(mail.letters().len(), 1, "at most once in seven days");
+    assert_eq!(mail.letters().len(), 1, "at most one reminder is sent in seven days");
     watched.pass(DAY * 3);
-    until("the next one arrives", || mail.letters().len() == 2);
+    until("the next reminder arrives", || mail.letters().len() == 2);
 
-    // A button sends one too, to those who agreed alone.
+    // The button also sends a reminder, only to patients who agreed to reminders.
     let operator = served.visitor();
     operator.sign_in("operator", PASSWORD);
     let remind = |patient: &str| {
@@ -90,7 +94,7 @@ fn only_who_agreed_is_reminded_and_the_link_in_the_mail_stops_it() {
         operator.post(&action, &[("form_token", &token.1), ("kind", "reminder"), ("study", &study)])
     };
     assert_eq!(remind("1").status, 303);
-    until("it arrives", || mail.letters().len() == 3);
+    until("the reminder arrives", || mail.letters().len() == 3);
     for patient in ["2", "3"] {
         let refused = remind(patient);
         assert!(
@@ -100,7 +104,7 @@ fn only_who_agreed_is_reminded_and_the_link_in_the_mail_stops_it() {
         );
     }
 
-    // Opening the link changes nothing; the POST of a mail program, without a cookie, stops it.
+    // Opening the link changes nothing; a mail program's POST without a cookie stops the reminders.
     let stranger = served.visitor();
     assert_eq!(stranger.get(&address).heading(), "¿Detener los recordatorios?");
     assert_eq!(stranger.get(&format!("{}x", &address[..address.len() - 1])).status, 404);
@@ -118,7 +122,7 @@ fn only_who_agreed_is_reminded_and_the_link_in_the_mail_stops_it() {
     assert_eq!(one::<i64>(&watched.world, agreed), 0);
     watched.pass(DAY * 8);
     watched.ticks();
-    assert_eq!(mail.letters().len(), 3, "none after that");
+    assert_eq!(mail.letters().len(), 3, "no reminder follows after the stop");
     let operator = served.visitor();
     operator.sign_in("operator", PASSWORD);
     let history = operator.get("/admin/patients/1").body;
@@ -155,7 +159,7 @@ fn the_page_of_choices_shows_the_reminders_and_a_withdrawal_ends_them() {
         || one::<i64>(&world, "SELECT count(*) FROM enrolments WHERE reminders_agreed_at IS NOT NULL");
     let press = |action: &str| browser.submit(choices, action, &[]);
     assert!(browser.get(choices).body.contains("You get no reminders by e-mail."));
-    assert_eq!(agreed(), 0, "looking changes nothing");
+    assert_eq!(agreed(), 0, "opening the page changes nothing");
     for _ in 0..2 {
         let on = press("/clients/ow/reminders");
         assert!(
@@ -170,7 +174,10 @@ fn the_page_of_choices_shows_the_reminders_and_a_withdrawal_ends_them() {
     }
     assert_eq!(press("/clients/ow/reminders").status, 303);
     assert_eq!(browser.submit(choices, "/clients/ow/withdraw", &[("sure", "yes")]).status, 303);
-    assert_eq!(agreed(), 0, "a new consent needs a new tick");
-    assert!(!browser.get(choices).body.contains("/clients/ow/reminders"), "who shares nothing is not asked");
+    assert_eq!(agreed(), 0, "a new consent does not restore the agreement to reminders");
+    assert!(
+        !browser.get(choices).body.contains("/clients/ow/reminders"),
+        "a patient who shares nothing is not asked about reminders"
+    );
     served.stop("TERM");
 }

@@ -1,5 +1,5 @@
-//! A patient's days follow one time zone: the study's, until the patient or an operator sets another. Samples that
-//! contradict it are shown, and a correction moves the days that it framed.
+//! A patient's days follow one time zone: the study's, until the patient or an operator sets another. Contradicting
+//! samples are shown, and a correction of the zone moves the affected days.
 
 use std::sync::Mutex;
 
@@ -16,7 +16,7 @@ const STEPS: &str = "omh:step-count:3.0";
 const ACTIVITY: &str = "omh:physical-activity:1.2";
 const SATURATION: &str = "omh:oxygen-saturation:2.0";
 
-/// A study in a time zone; answers with its number.
+/// Creates a study in a time zone; returns its number.
 fn make_study_in(operator: &Visitor, name: &str, zone: &str) -> String {
     let study = make_study(operator, name);
     let page = format!("/admin/studies/{study}/settings");
@@ -33,7 +33,7 @@ fn make_study_in(operator: &Visitor, name: &str, zone: &str) -> String {
     study
 }
 
-/// A patient who is enrolled without a time zone of their own, unless one is given; answers with the number.
+/// Enrols a patient, optionally with an own time zone; returns the number.
 fn enrol(operator: &Visitor, study: &str, zone: &str) -> String {
     let fields = [("name", "P"), ("same-name", "yes"), ("tz", zone), ("study", study)];
     let made = operator.submit("/admin/patients/new", "/admin/patients/new", &fields);
@@ -47,10 +47,11 @@ fn zone_of(world: &World, patient: &str) -> String {
     shown["time_zone"].as_str().unwrap().to_owned()
 }
 
-/// The zone that a list of a page proposes.
+/// Returns the preselected zone of the page's list.
 fn proposed(page: &str) -> &str {
     let list = between(page, "<select id=\"tz\"", "</select>").unwrap_or_else(|| panic!("no list in {page}"));
-    let (before, _) = list.split_once(" selected").unwrap_or_else(|| panic!("nothing is proposed in {list}"));
+    let (before, _) =
+        list.split_once(" selected").unwrap_or_else(|| panic!("no zone is preselected in {list}"));
     before.rsplit_once("value=\"").unwrap().1.trim_end_matches('"')
 }
 
@@ -71,7 +72,7 @@ fn an_enrolled_patient_gets_the_studys_time_zone_unless_one_was_set() {
         (zone_of(&world, &new).as_str(), zone_of(&world, &own).as_str()),
         ("Europe/Berlin", "Asia/Tokyo")
     );
-    // A change of the name alone sets no zone: the next study still gives its own.
+    // Saving the form with a new name only sets no zone: the next study's zone still applies.
     let edit = format!("/admin/patients/{new}/edit");
     let page = operator.get(&edit).body;
     let fields = [("name", "Q"), ("tz", proposed(&page)), ("study", &berlin), ("study", &other)];
@@ -80,7 +81,7 @@ fn an_enrolled_patient_gets_the_studys_time_zone_unless_one_was_set() {
     let undecided = make_study(&operator, "Undecided");
     let fields = [("name", "Q"), ("tz", "America/Denver"), ("study", &undecided)];
     assert_eq!(operator.submit(&edit, &edit, &fields).status, 303);
-    assert_eq!(zone_of(&world, &new), "America/Denver", "that study has no zone to give");
+    assert_eq!(zone_of(&world, &new), "America/Denver", "a study without a zone changes none");
     let wrong = [("name", "Sleep"), ("tz", "Mars/Olympus")];
     let page = format!("/admin/studies/{berlin}/settings");
     assert!(operator.submit(&page, &page, &wrong).body.contains("there is no time zone"));
@@ -99,17 +100,17 @@ fn the_patient_confirms_or_changes_the_time_zone_before_agreeing() {
     assert!(page.contains("Your time zone") && !page.contains("<script"), "{page}");
     assert!(
         page.find("value=\"Europe/London\"") < page.find("<option>Africa/Cairo"),
-        "the likely ones first"
+        "likely zones come first"
     );
-    // A form that comes again keeps the answer.
+    // A form that is shown again keeps the chosen zone.
     let again = browser.submit(&link, "/clients/ow/agree", &[("tz", "Europe/Paris"), ("answer", "agree")]);
     assert_eq!((again.status, proposed(&again.body)), (400, "Europe/Paris"));
-    assert_eq!(zone_of(&world, &patient), "Europe/Berlin", "nothing was agreed to yet");
+    assert_eq!(zone_of(&world, &patient), "Europe/Berlin", "nothing was granted yet");
     let scope = format!("{study}:{HEART_RATE}");
     let fields = [("scope", scope.as_str()), ("tz", "Europe/Paris"), ("answer", "agree")];
     assert_eq!(browser.submit(&link, "/clients/ow/agree", &fields).status, 303);
     assert_eq!(zone_of(&world, &patient), "Europe/Paris");
-    // It is the patient's own from now on.
+    // The zone is now the patient's own.
     let other = make_study_in(&operator, "Sport", "America/Denver");
     let edit = format!("/admin/patients/{patient}/edit");
     operator.submit(&edit, &edit, &[("name", "P"), ("tz", "Europe/Paris"), ("study", &other)]);
@@ -150,7 +151,7 @@ fn the_command_line_sets_a_time_zone() {
     assert!(served.operator(&world).get("/admin/audit").body.contains("patient.time-zone"));
 }
 
-/// A patient whose heart rates of the last `days` days carry an offset.
+/// Creates a patient whose heart rates of the last `days` days carry an offset.
 fn patient_with(world: &World, days: u32, offset: &str) -> String {
     let (user, patient) = world.patient_of(&[HEART_RATE], "UTC");
     for day in 0..days {
@@ -191,7 +192,7 @@ fn samples_that_contradict_the_time_zone_for_three_days_are_shown_and_one_click_
     }
     assert!(!operator.get("/admin/patients").body.contains("carry the local time"));
     assert!(!examine(&world).text.contains("local time"));
-    // A correction that does not fit either is shown at once.
+    // A correction that contradicts the samples too is shown at once.
     world.run(&["patient", "set", &fits, "--tz", "Asia/Tokyo"]);
     assert!(operator.get(&page(&fits)).body.contains("the profile is Asia/Tokyo."));
 }
@@ -231,7 +232,7 @@ fn a_corrected_time_zone_moves_the_days_that_it_framed_once() {
     let ran = world.run(&["patient", "set", &patient, "--tz", "America/New_York"]);
     assert!(ran.stdout.contains("days that moved: 6"), "{ran:?}");
     assert_eq!(frames(&world), expected("-05:00", 1));
-    // The same records again, by a tick and by a read of the whole week.
+    // A tick and a read of the whole week return the same records.
     world.pass(FIVE_MINUTES);
     assert_eq!((world.created(), world.run(&["poll", "--window", "7d"]).created()), (0, 0));
     assert_eq!(frames(&world), expected("-05:00", 1));
@@ -252,7 +253,7 @@ fn jhe_gets_a_moved_day_as_a_correction() {
     scene.export();
     scene.world.run(&["patient", "set", &patient, "--tz", "Europe/Berlin"]);
     scene.export();
-    assert_eq!(scene.jhe.state().kept.len(), 1, "the correction waits as any other does");
+    assert_eq!(scene.jhe.state().kept.len(), 1, "the correction waits like any other");
     scene.world.pass(HOUR * 49);
     scene.export();
     assert_eq!(scene.world.created(), 0);

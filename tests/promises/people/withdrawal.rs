@@ -9,7 +9,7 @@ use crate::support::erasure::*;
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
 
-/// Counts a patient's rows in the tables, shown or hidden.
+/// Counts a patient's rows in all tables, hidden or not.
 fn in_tables(world: &World, patient: &str) -> i64 {
     let count =
         "SELECT count(*) FROM observations JOIN streams ON streams.id = stream_id WHERE patient_id = ";
@@ -26,7 +26,7 @@ fn withdrawn_data_is_kept_or_hidden_as_the_setting_says() {
     assert_eq!(world.kept(&patient), kept);
     world.setting("data.after_withdrawal", "hide");
     assert_eq!(world.kept(&patient), []);
-    assert!(world.rejected().is_empty(), "what could not be read is hidden, too");
+    assert!(world.rejected().is_empty(), "rejected samples are hidden too");
     assert_eq!(world.kept(&neighbour), others);
     let served = Served::start(&world);
     let operator = served.operator(&world);
@@ -34,11 +34,11 @@ fn withdrawn_data_is_kept_or_hidden_as_the_setting_says() {
     let shows = |page: &String| operator.get(page).body.contains("62.8");
     assert!(!pages.iter().any(shows));
     world.consent(&patient, "--grant");
-    assert!(pages.iter().any(shows), "else this proves nothing");
+    assert!(pages.iter().any(shows), "precondition: the patient has rows");
     assert_eq!(world.kept(&patient), kept);
 }
 
-/// A patient who has withdrawn after a day; answers with the OW user and the number.
+/// Creates a patient who withdrew after a day; returns the OW user and the number.
 fn withdrawn(world: &mut World) -> (String, String) {
     let (user, patient) = world.patient();
     world.sim.fill(&user, world.now.minus(HOUR * 3), world.now, FIVE_MINUTES, 1);
@@ -49,7 +49,7 @@ fn withdrawn(world: &mut World) -> (String, String) {
     world.consent(&patient, "--withdraw");
     world.setting("data.after_withdrawal", "erase");
     world.setting("data.erase_after", "2d");
-    // From here on the time counts.
+    // The erasure delay starts here.
     world.poll();
     (user, patient)
 }
@@ -67,21 +67,21 @@ fn withdrawn_data_is_erased_after_the_delay_and_never_fetched_again() {
     assert_eq!(
         (in_tables(&world, &patient), world.kept(&patient).len()),
         (36, 0),
-        "hidden, and not yet erased"
+        "the rows are hidden and not yet erased"
     );
     let mark = format!(
         "SELECT max(instant) FROM high_water_marks JOIN links ON links.id = link_id WHERE patient_id = {patient}"
     );
     let before: i64 = one(&world, &mark);
     world.pass(DAY);
-    // Also while the polls are switched off.
+    // Erasure also runs while polling is disabled.
     world.setting("module.ow", "false");
     world.poll();
     world.setting("module.ow", "true");
     assert_eq!(in_tables(&world, &patient), 0);
     assert_eq!(one::<i64>(&world, &format!("SELECT count(*) FROM streams WHERE patient_id = {patient}")), 0);
     assert_eq!(one::<i64>(&world, "SELECT count(*) FROM rejected_samples"), 0);
-    assert_eq!(one::<i64>(&world, &mark), before, "a mark never goes back");
+    assert_eq!(one::<i64>(&world, &mark), before, "the high-water mark never moves back");
     assert_eq!(world.kept(&neighbour), others);
     let audit = world.run(&["audit", "list"]).stdout;
     assert_eq!(audit.matches("daemon  data.erase").count(), 1, "{audit}");
@@ -96,7 +96,7 @@ fn withdrawn_data_is_erased_after_the_delay_and_never_fetched_again() {
     assert_eq!(world.kept(&patient).len(), 1);
     world.pass(DAY * 9);
     world.poll();
-    assert_eq!(world.kept(&patient).len(), 1, "nor do the sweeps of weeks bring it back");
+    assert_eq!(world.kept(&patient).len(), 1, "the weekly sweeps do not fetch the data again");
     let asked = format!("/api/v1/users/{user}/timeseries");
     let requests = world.sim.requests();
     let is_early = |query: &str| {
@@ -114,7 +114,7 @@ fn data_is_kept_when_consent_returns_in_time() {
     world.pass(DAY * 2);
     world.poll();
     assert_eq!(world.kept(&patient).len(), 36);
-    // The time runs from when the last withdrawal was noted, by the next tick at the latest.
+    // The delay runs from the tick that records the last withdrawal.
     world.consent(&patient, "--withdraw");
     world.poll();
     world.pass(DAY);
@@ -159,7 +159,7 @@ fn unsent_withdrawn_data_is_erased_and_delivered_data_stays_at_jhe() {
     scene.world.setting("data.erase_after", "1h");
     scene.world.pass(Duration::from_mins(5));
     scene.world.poll();
-    assert!(one::<i64>(&scene.world, "SELECT count(*) FROM outbox") > 0, "it waits for consent");
+    assert!(one::<i64>(&scene.world, "SELECT count(*) FROM outbox") > 0, "the observations wait for consent");
     scene.world.pass(HOUR);
     scene.world.poll();
     assert_eq!(in_tables(&scene.world, &patient), 0);

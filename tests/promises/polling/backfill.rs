@@ -11,7 +11,7 @@ fn a_backfill_reads_its_whole_range() {
     world.sim.fill(&user, world.now.minus(DAY * 30), world.now, HOUR, 1);
     let ran = world.run(&["poll", "--window", "30d"]);
     assert_eq!((ran.code, ran.created()), (0, 720), "{ran:?}");
-    assert!(ran.stderr.is_empty(), "quiet when piped: {ran:?}");
+    assert!(ran.stderr.is_empty(), "piped output has no progress lines: {ran:?}");
     assert_eq!(world.kept(&patient), world.sim.heart_rates(&user));
     assert_eq!(world.run(&["poll", "--window", "30d"]).created(), 0);
 }
@@ -77,7 +77,7 @@ fn a_killed_backfill_resumes() {
     // The second slice never answers.
     world.sim.set_fault(&user, Some(Fault::FailAfterPages { pages: 1, status: 503 }));
     let running = world.start(&["poll", "--window", "28d"]);
-    until("the second slice is asked for", || world.pages_of(&user) > 1);
+    until("the backfill requests the second slice", || world.pages_of(&user) > 1);
     running.signal("KILL");
     running.wait();
     assert_eq!(world.kept(&patient).len(), 168);
@@ -95,9 +95,12 @@ fn a_tick_runs_between_two_slices_of_a_backfill() {
     let (user, _) = world.patient();
     world.sim.fill(&user, world.now.minus(DAY * 28), world.now, HOUR, 1);
     let running = world.start(&["poll", "--window", "28d"]);
-    until("the backfill reads", || world.pages_of(&user) > 0);
+    until("the backfill has started", || world.pages_of(&user) > 0);
     let tick = world.poll();
-    assert!(tick.stdout.contains("complete"), "it waits for a slice, not for the backfill: {tick:?}");
+    assert!(
+        tick.stdout.contains("complete"),
+        "a tick waits for one slice, not for the whole backfill: {tick:?}"
+    );
     assert!(running.wait().stdout.contains("complete"));
 }
 

@@ -17,7 +17,7 @@ const EPISODE: &str = "omh:sleep-episode:1.1";
 const MINUTE: Duration = Duration::from_mins(1);
 const QUARTER: Duration = Duration::from_mins(15);
 
-/// A step of the machine's clock: how far, and whether ahead of the time that it is.
+/// A step of the system clock: its size, and whether it goes ahead of the real time.
 #[derive(Debug, Clone, Copy)]
 struct Step(Duration, bool);
 
@@ -29,7 +29,7 @@ impl Step {
     }
 }
 
-/// Runs a command whose clock reads something else than what it is.
+/// Runs a command whose clock shows another time.
 fn run_at(world: &World, arguments: &[&str], clock: Timestamp) -> Ran {
     let output = world.command(arguments).env(CLOCK, clock.to_string()).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -39,7 +39,7 @@ fn run_at(world: &World, arguments: &[&str], clock: Timestamp) -> Ran {
     ran
 }
 
-/// Lets a quarter of an hour pass: three samples, and a late one for four hours ago.
+/// Advances a quarter of an hour with three new samples and a late one of four hours ago.
 fn measure_a_quarter_hour(world: &mut World, user: &str, beat: &mut f64) {
     world.pass(QUARTER);
     for minutes in [12, 7, 2, 60 * 4 + 1] {
@@ -59,7 +59,7 @@ fn a_clock_step_neither_loses_nor_duplicates_samples() {
             assert_eq!(scene.world.poll().code, 0);
             scene.export();
         }
-        // An answer that is lost leaves a lease behind.
+        // A lost answer leaves a lease.
         scene.jhe.state().faults.extend([crate::support::fake_jhe::Fault::Lost]);
         for _ in 0..6 {
             measure_a_quarter_hour(&mut scene.world, &user, &mut beat);
@@ -68,7 +68,7 @@ fn a_clock_step_neither_loses_nor_duplicates_samples() {
             assert!(!ran.stdout.contains("skipped"), "{step:?}: {ran:?}");
             scene.world.command(&["export"]).env(CLOCK, clock.to_string()).output().unwrap();
         }
-        // It is set right.
+        // The clock is corrected.
         for _ in 0..4 {
             measure_a_quarter_hour(&mut scene.world, &user, &mut beat);
             assert!(!scene.world.poll().stdout.contains("skipped"), "{step:?}");
@@ -96,9 +96,12 @@ fn a_clock_that_ran_years_ahead_delays_nothing_afterwards() {
     assert_eq!(ran.created(), 4);
     scene.world.pass(QUARTER);
     let ran = scene.export();
-    assert!(ran.stdout.contains("Delivered 16"), "at once: {ran:?}");
+    assert!(
+        ran.stdout.contains("Delivered 16"),
+        "a due time beyond the longest back-off counts as due: {ran:?}"
+    );
     assert!(scene.is_delivered(40001, &patient));
-    // The daily sweep is not put off until then.
+    // The daily sweep does not wait until then.
     let late = scene.world.now.minus(DAY * 5);
     scene.world.sim.put(&user, late, 61.0);
     for _ in 0..25 {
@@ -121,7 +124,7 @@ fn the_daemon_keeps_ticking_across_clock_steps() {
         let db = rusqlite::Connection::open(world.database()).unwrap();
         db.query_row("SELECT count(*) FROM runs", [], |row| row.get(0)).unwrap()
     };
-    until("it ticks", || ticks() > 0);
+    until("the first tick has run", || ticks() > 0);
     let mut beat = 60.0;
     for step in ALL.iter().copied().chain([Step(DAY * 400, true), Step(DAY * 400, false)]) {
         for at in [step.of(world.now), world.now] {
@@ -129,11 +132,11 @@ fn the_daemon_keeps_ticking_across_clock_steps() {
             let before = ticks();
             beat += 1.0;
             world.sim.put(&user, world.now.minus(MINUTE * u32::try_from(before % 60).unwrap()), beat);
-            until("two ticks of the new time", || ticks() >= before + 2);
+            until("two ticks have run with the new time", || ticks() >= before + 2);
         }
     }
-    until("all is kept", || world.kept(&patient) == world.sim.heart_rates(&user));
-    // Ended first: a tick may have it at any moment.
+    until("all samples are stored", || world.kept(&patient) == world.sim.heart_rates(&user));
+    // Stop the daemon first: a tick may hold the lock at any moment.
     served.stop("TERM");
     assert_eq!(world.lock(), "");
 }
@@ -148,10 +151,10 @@ fn a_clock_step_triggers_no_early_tick() {
     for step in ALL.iter().copied().chain([Step(DAY * 400, true), Step(DAY * 400, false)]) {
         for at in [step.of(world.now), world.now] {
             clock.set(at);
-            // OW's list is read each second: the daemon goes on for a while by the new time.
+            // OW's list is read each second, so this shows that the daemon continues with the new time.
             let before = lists(&world);
-            until("the daemon goes on", || lists(&world) >= before + 2);
-            assert_eq!(world.pages_of(&user), read, "the next tick is in an hour, also after {step:?}");
+            until("the daemon continues with the new time", || lists(&world) >= before + 2);
+            assert_eq!(world.pages_of(&user), read, "the next tick stays an hour away, also after {step:?}");
         }
     }
     served.stop("TERM");
@@ -178,7 +181,7 @@ fn a_tick_during_which_the_clock_steps_back_keeps_its_lock() {
     }
 }
 
-/// A zone, a day on which its clocks change, and the offsets before and after.
+/// A zone, the date of its clock change, the offsets before and after, and the hours of that day.
 const CHANGES: &[(&str, &str, &str, &str, u64)] = &[
     ("Europe/Berlin", "2026-03-29", "+01:00", "+02:00", 23),
     ("Europe/Berlin", "2026-10-25", "+02:00", "+01:00", 25),
@@ -193,7 +196,7 @@ fn the_day_and_night_of_a_dst_change_are_complete() {
         let (user, patient) = world.patient_of(&[HEART_RATE, STEPS, EPISODE], zone);
         let midnight = at(&format!("{date}T00:00:00{before}"));
         let end = midnight.plus(HOUR * u32::try_from(hours).unwrap());
-        // A sample every half an hour, each with the offset of its own moment: of the hour that is there twice, both.
+        // A sample every half an hour with its offset at that time. In autumn, both occurrences of the repeated hour.
         let change =
             at(&format!("{date}T02:00:00{before}")).plus(if hours == 25 { HOUR } else { Duration::ZERO });
         let change = if zone == "America/New_York" && hours == 25 { change.minus(HOUR) } else { change };
@@ -206,7 +209,7 @@ fn the_day_and_night_of_a_dst_change_are_complete() {
             sent.push((stamp, value));
             stamp = stamp.plus(HOUR / 2);
         }
-        // The total of the day as Oura stamps it, in the morning, and the night before it.
+        // The day's total as Oura stamps it, in the morning, and the preceding night.
         let morning = at(&format!("{date}T04:00:00{after}"));
         world.sim.put_row(&user, Row::of("steps", morning, 5000.0).with_zone(after).with_daily_total(true));
         let (asleep, awake) = (midnight.minus(HOUR), midnight.plus(HOUR * 7));
@@ -228,7 +231,7 @@ fn the_day_and_night_of_a_dst_change_are_complete() {
         );
         let locals: std::collections::BTreeSet<String> =
             world.lines(&patient, "heart_rate").into_iter().map(|line| line.local).collect();
-        assert_eq!(locals.len(), sent.len(), "each has a local time of its own");
+        assert_eq!(locals.len(), sent.len(), "each sample has a different local time");
         assert!(locals.iter().all(|local| local.starts_with(date)), "{locals:?}");
     }
 }
@@ -237,7 +240,7 @@ fn the_day_and_night_of_a_dst_change_are_complete() {
 fn a_travellers_samples_are_stored_once_in_local_time() {
     let mut world = World::new();
     let (user, patient) = world.patient();
-    // Berlin, Los Angeles, Auckland; noon comes three times, and in Los Angeles the morning once more.
+    // Berlin, Los Angeles, Auckland: noon occurs three times, and the morning once more in Los Angeles.
     let flight = [
         ("2026-11-21T12:00:00+02:00", 60.0),
         ("2026-11-21T12:05:00+02:00", 61.0),

@@ -7,7 +7,7 @@ use jhe_ow::simulator::samples_table::Row;
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
 
-/// Nine patients who are well and one who is not: the nine are read whole, the tenth is told of.
+/// Nine patients without a fault are read completely; the fault of the tenth is reported.
 fn one_in_ten(fault: &Fault, told: &str) -> Ran {
     let world = World::new();
     let (troubled, number) = world.patient();
@@ -17,7 +17,7 @@ fn one_in_ten(fault: &Fault, told: &str) -> Ran {
     }
     world.sim.set_fault(&troubled, Some(fault.clone()));
     let ran = world.poll();
-    assert_eq!(ran.code, 3, "done, with some in error: {ran:?}");
+    assert_eq!(ran.code, 3, "exit code 3 means complete with errors: {ran:?}");
     assert!(ran.stderr.contains(&format!("patient {number}: ")), "{ran:?}");
     assert!(ran.stderr.contains(told), "{fault:?}: {ran:?}");
     assert_eq!(
@@ -28,7 +28,7 @@ fn one_in_ten(fault: &Fault, told: &str) -> Ran {
     for (user, patient) in &well {
         assert_eq!(world.kept(patient), world.sim.heart_rates(user));
     }
-    // The trouble passes, and nothing was lost.
+    // After the fault is gone, nothing is lost.
     world.sim.set_fault(&troubled, None);
     assert_eq!(world.poll().code, 0);
     assert_eq!(world.kept(&number), world.sim.heart_rates(&troubled));
@@ -74,10 +74,14 @@ fn earlier_pages_are_stored_when_later_ones_fail() {
     world.sim.set_fault(&user, Some(Fault::FailAfterPages { pages: 3, status: 403 }));
     assert_eq!(world.poll().code, 3);
     let kept = world.kept(&patient);
-    assert!((99..=200).contains(&kept.len()), "{} of the first two pages", kept.len());
+    assert!((99..=200).contains(&kept.len()), "{} samples of the first two pages", kept.len());
     world.sim.set_fault(&user, None);
     world.poll();
-    assert_eq!(world.kept(&patient), world.sim.heart_rates(&user), "the mark had not moved past the gap");
+    assert_eq!(
+        world.kept(&patient),
+        world.sim.heart_rates(&user),
+        "the high-water mark did not pass the gap"
+    );
 }
 
 #[test]
@@ -96,7 +100,7 @@ fn a_redirect_to_another_origin_is_refused_and_never_called() {
     elsewhere.set_nonblocking(true).unwrap();
     let target = format!("http://{}/", elsewhere.local_addr().unwrap());
     one_in_ten(&Fault::RedirectTo(target), "which is not the configured OW");
-    assert!(elsewhere.accept().is_err(), "the key must not travel");
+    assert!(elsewhere.accept().is_err(), "the API key must not follow the redirect");
 }
 
 #[test]
@@ -121,11 +125,11 @@ fn retry_after_is_obeyed_or_left_to_the_next_tick() {
         ran.stderr.contains("OW answered 429") && ran.stderr.contains("the next tick tries again"),
         "{ran:?}"
     );
-    assert_eq!(world.pages_of(&user), 1, "an hour is not waited for within a tick");
+    assert_eq!(world.pages_of(&user), 1, "a tick does not wait for an hour");
     world.sim.forget_requests();
     world.sim.set_fault(&user, Some(Fault::TooManyRequests { retry_after: "1".into() }));
     world.poll();
-    assert_eq!(world.pages_of(&user), 3, "a second fits into a tick");
+    assert_eq!(world.pages_of(&user), 3, "a tick waits for one second");
 }
 
 #[test]
@@ -156,7 +160,7 @@ fn an_unknown_key_stops_the_tick_for_everybody() {
     assert_eq!(ran.code, 1);
     assert!(ran.stderr.contains("401 Invalid or missing API key"), "{ran:?}");
     assert!(ran.stderr.contains("set OW_API_KEY"), "{ran:?}");
-    assert!(world.sim.requests().len() <= 4, "not tried for each patient");
+    assert!(world.sim.requests().len() <= 4, "OW is not tried again for each patient");
     assert_eq!(world.lock(), "");
 }
 
@@ -168,11 +172,11 @@ fn a_user_lost_by_ow_must_be_linked_again() {
     world.sim.remove_user(&user);
     world.pass(DAY);
     let ran = world.poll();
-    assert_eq!(ran.code, 3, "an empty answer must not pass for no data: {ran:?}");
+    assert_eq!(ran.code, 3, "an empty answer must not count as no data: {ran:?}");
     assert!(ran.stderr.contains("invite the patient again"), "{ran:?}");
     world.sim.forget_requests();
     let ran = world.poll();
-    assert!(world.sim.requests().is_empty(), "nothing is asked until then: {ran:?}");
+    assert!(world.sim.requests().is_empty(), "no request before the back-off ends: {ran:?}");
     assert!(world.run(&["patient", "show", &patient]).stdout.contains("unknown to OW"));
     let again = world.sim.add_user();
     world.run(&["patient", "link", &patient, "--ow-user", &again, "--same-person"]);
@@ -215,15 +219,15 @@ fn a_type_that_ow_does_not_know_does_not_block_the_others() {
     world.setting("ow.poll_interval", "1s");
     let served = Served::start(&world);
     let operator = served.operator(&world);
-    until("the page names it", || {
+    until("the page names the fault", || {
         operator.get("/admin/system").body.contains("does not know the series types oxygen_saturation")
     });
     let asked = world.pages_of(&user);
     until("some ticks have run", || world.pages_of(&user) > asked + 3);
     let refused = world.sim.requests().iter().filter(|seen| seen.query.contains("oxygen_saturation")).count();
-    assert!(refused < 10, "it is not asked for again each time");
+    assert!(refused < 10, "the unknown type is not requested in each tick");
     served.stop("TERM");
-    // Once OW knows it, it is read.
+    // Once OW knows the type, it is read.
     world.sim.set_missing_types(&[]);
     for user in [&user, &only] {
         world.sim.put_row(user, Row::of("oxygen_saturation", world.now.minus(HOUR), 97.0));

@@ -1,4 +1,4 @@
-//! Near real time: data that OW has just synced is read before the next tick, and a missed hint loses nothing.
+//! Near real time: data that OW has just synced is read before the next tick, and a lost webhook message loses nothing.
 
 use std::time::Duration;
 
@@ -17,18 +17,18 @@ fn a_patient_ow_has_just_synced_is_read_at_once() {
     let (other, _) = world.patient();
     world.sim.add_run(SimulatedRun::pull(&user, world.now.minus(HOUR)));
     let served = served(&world, "1s", &user, &[]);
-    until("the other is read", || world.pages_of(&other) > 0);
+    until("the other patient is read", || world.pages_of(&other) > 0);
     let (before, before_other) = (world.pages_of(&user), world.pages_of(&other));
     let asked = lists(&world);
-    until("it is asked again", || lists(&world) > asked + 1);
-    assert_eq!(world.pages_of(&user), before, "an old run says nothing");
+    until("the list of sync runs is requested again", || lists(&world) > asked + 1);
+    assert_eq!(world.pages_of(&user), before, "an old sync run triggers no read");
     world.sim.put(&user, world.now.minus(FIVE_MINUTES), 60.0);
     world.sim.add_run(SimulatedRun::pull(&user, world.now));
-    until("the sample is kept", || world.kept(&patient).len() == 1);
+    until("the sample is stored", || world.kept(&patient).len() == 1);
     let asked = lists(&world);
-    until("it is asked again", || lists(&world) > asked + 2);
-    assert_eq!(world.pages_of(&user), before + 1, "once for a run");
-    assert_eq!(world.pages_of(&other), before_other, "nobody else");
+    until("the list of sync runs is requested again", || lists(&world) > asked + 2);
+    assert_eq!(world.pages_of(&user), before + 1, "one read per sync run");
+    assert_eq!(world.pages_of(&other), before_other, "only the synced patient is read");
     served.stop("TERM");
 }
 
@@ -42,10 +42,10 @@ fn a_hint_waits_for_the_lock() {
     let before = world.pages_of(&user);
     world.sim.add_run(SimulatedRun::pull(&user, world.now));
     let asked = lists(&world);
-    until("it is asked again", || lists(&world) > asked + 2);
+    until("the list of sync runs is requested again", || lists(&world) > asked + 2);
     assert_eq!(world.pages_of(&user), before);
     world.setting("ow.sync_in_progress", "");
-    until("the sample is kept", || world.kept(&patient).len() == 1);
+    until("the sample is stored", || world.kept(&patient).len() == 1);
     served.stop("TERM");
 }
 
@@ -59,9 +59,9 @@ fn an_ow_without_sync_runs_costs_nothing() {
     world.setting("ow.poll_interval", "1s");
     world.setting("ow.hints", "1s");
     let served = Served::start(&world);
-    until("it was asked", || lists(&world) > 0);
+    until("the list of sync runs was requested", || lists(&world) > 0);
     let before = world.pages_of(&user);
-    until("ticks go on", || world.pages_of(&user) > before + 1);
+    until("ticks continue", || world.pages_of(&user) > before + 1);
     assert_eq!(world.kept(&patient).len(), 1);
     served.stop("TERM");
 }
@@ -72,12 +72,12 @@ fn without_hints_ows_sync_runs_are_not_requested() {
     let (user, _) = world.patient();
     let served = served(&world, "off", &user, &[]);
     let operator = served.operator(&world);
-    until("the tick is over", || operator.get("/admin/system").body.contains("OW poll complete"));
+    until("the tick has ended", || operator.get("/admin/system").body.contains("OW poll complete"));
     assert_eq!(lists(&world), 0);
     served.stop("TERM");
 }
 
-/// Sends a message as OW's Svix does; answers the status.
+/// Sends a message as OW's Svix does; returns the status.
 fn send(served: &Served, id: &str, at: Timestamp, body: &str, signature: Option<&str>) -> u16 {
     send_as(
         "svix",
@@ -93,7 +93,7 @@ fn signed(id: &str, at: Timestamp, body: &str) -> String {
     WebhookSecret::parse(&SIGNING.to_owned().into()).unwrap().sign(id, at, body.as_bytes())
 }
 
-/// Sends a message with headers whose names begin so; answers the status.
+/// Sends a message whose header names start with `names`; returns the status.
 fn send_as(names: &str, served: &Served, id: &str, at: &str, body: &str, signature: &str) -> u16 {
     let request = reqwest::Client::builder()
         .no_proxy()
@@ -126,33 +126,41 @@ fn ows_webhook_triggers_a_read_and_an_unsigned_message_does_not() {
     let variables = [("OW_WEBHOOK_SECRET", SIGNING), ("JHE_OW_CLOCK", &hands.variable())];
     world.sim.put(&user, world.now.minus(HOUR * 2), 60.0);
     let served = served(&world, "off", &user, &variables);
-    until("the first sample is kept", || world.kept(&patient).len() == 1);
+    until("the first sample is stored", || world.kept(&patient).len() == 1);
     world.sim.put(&user, world.now.minus(HOUR), 60.0);
     let before = world.pages_of(&user);
     let now = world.now;
     let body = message(&user, now.minus(HOUR));
-    assert_eq!(send(&served, "msg_1", now, &body, Some("v1,AAAA")), 401, "another's signature");
-    assert_eq!(send(&served, "msg_1", now.minus(HOUR), &body, None), 401, "of an hour ago");
-    assert_eq!(served.visitor().post("/webhooks/ow", &[]).status, 401, "not signed");
+    assert_eq!(send(&served, "msg_1", now, &body, Some("v1,AAAA")), 401, "a wrong signature is refused");
+    assert_eq!(
+        send(&served, "msg_1", now.minus(HOUR), &body, None),
+        401,
+        "a timestamp of an hour ago is refused"
+    );
+    assert_eq!(served.visitor().post("/webhooks/ow", &[]).status, 401, "an unsigned message is refused");
     assert_eq!(send(&served, "msg_1", now, &"x".repeat(1_100_000), None), 413);
     assert_eq!(world.pages_of(&user), before);
     for _ in 0..20 {
-        assert_eq!(send(&served, "msg_1", now, &body, None), 204, "also where it comes again");
+        assert_eq!(send(&served, "msg_1", now, &body, None), 204, "repeated messages are accepted");
     }
-    until("the sample is kept", || world.kept(&patient).len() == 2);
+    until("the sample is stored", || world.kept(&patient).len() == 2);
     for number in 2..20 {
         assert_eq!(send(&served, &format!("msg_{number}"), now, &body, None), 204);
     }
     assert_eq!(
         send(&served, "msg_other", now, r#"{"type":"ping"}"#, None),
         204,
-        "what names nobody is taken"
+        "a message without a user is accepted"
     );
     let read = world.pages_of(&user);
     hands.set(now.plus(Duration::from_mins(1)));
-    until("it is read again", || world.pages_of(&user) > read);
-    until("that is over", || world.lock().is_empty());
-    assert_eq!(world.pages_of(&user) - read, read - before, "all of them were one, a minute later");
+    until("the patient is read again", || world.pages_of(&user) > read);
+    until("the read has ended", || world.lock().is_empty());
+    assert_eq!(
+        world.pages_of(&user) - read,
+        read - before,
+        "the other messages cause one more read, a minute later"
+    );
     served.stop("TERM");
 }
 
@@ -171,7 +179,7 @@ fn webhooks_about_the_past_trigger_one_read_an_hour() {
         hands.set(now);
         let read = world.pages_of(&user);
         assert_eq!(send(&served, &format!("msg_{minute}"), now, &message(&user, late), None), 204);
-        until("whom it names is looked at", || world.pages_of(&user) > read);
+        until("the named patient is read", || world.pages_of(&user) > read);
     };
     world.sim.put(&user, late, 60.0);
     send_at(2);
@@ -182,13 +190,13 @@ fn webhooks_about_the_past_trigger_one_read_an_hour() {
     for minute in [4, 6, 8, 10, 30, 59] {
         send_at(minute);
     }
-    // What is owed for longer is read first.
+    // The oldest scheduled read runs first.
     let now = world.now.plus(Duration::from_mins(59));
     assert_eq!(send(&served, "msg_other", now, &message(&other, late), None), 204);
-    until("the other's past is kept", || world.kept(&other_patient).len() == 1);
-    assert_eq!(reads_of(&world, &user, 20), whole, "not again within the hour");
+    until("the other patient's historical data is stored", || world.kept(&other_patient).len() == 1);
+    assert_eq!(reads_of(&world, &user, 20), whole, "no second historical read within the hour");
     send_at(64);
-    until("after it, what came last is kept as well", || world.kept(&patient).len() == 2);
+    until("data named by the later messages is stored after the hour", || world.kept(&patient).len() == 2);
     served.stop("TERM");
 }
 
@@ -198,7 +206,7 @@ fn the_start_of_a_sync_triggers_no_read() {
     let (user, _) = world.patient();
     let (other, _) = world.patient();
     let served = served(&world, "off", &other, &[("OW_WEBHOOK_SECRET", SIGNING)]);
-    until("the tick is over", || world.pages_of(&user) > 0 && world.lock().is_empty());
+    until("the tick has ended", || world.pages_of(&user) > 0 && world.lock().is_empty());
     let (before, before_other) = (world.pages_of(&user), world.pages_of(&other));
     let of = |kind: &str, user: &str| {
         serde_json::json!({ "type": kind, "data": { "user_id": user, "provider": "oura", "source": "pull", "run_id": "r" } })
@@ -206,8 +214,8 @@ fn the_start_of_a_sync_triggers_no_read() {
     };
     assert_eq!(send(&served, "msg_1", world.now, &of("sync.started", &user), None), 204);
     assert_eq!(send(&served, "msg_2", world.now, &of("sync.completed", &other), None), 204);
-    until("the other is read", || world.pages_of(&other) > before_other);
-    until("that is over", || world.lock().is_empty());
+    until("the other patient is read", || world.pages_of(&other) > before_other);
+    until("the read has ended", || world.lock().is_empty());
     assert_eq!(world.pages_of(&user), before);
     served.stop("TERM");
 }
@@ -221,9 +229,13 @@ fn the_headers_of_standard_webhooks_are_accepted() {
     let (at, body) = ((world.now.micros() / 1_000_000).to_string(), message(&user, world.now.minus(HOUR)));
     let signature = signed("msg_1", world.now, &body);
     assert_eq!(send_as("other", &served, "msg_1", &at, &body, &signature), 401);
-    assert_eq!(send_as("webhook", &served, "msg_2", &at, &body, &signature), 401, "of another message");
+    assert_eq!(
+        send_as("webhook", &served, "msg_2", &at, &body, &signature),
+        401,
+        "the signature belongs to another message"
+    );
     assert_eq!(send_as("webhook", &served, "msg_1", &at, &body, &signature), 204);
-    until("the sample is kept", || world.kept(&patient).len() == 1);
+    until("the sample is stored", || world.kept(&patient).len() == 1);
     served.stop("TERM");
 }
 
@@ -266,11 +278,11 @@ fn a_wrong_signature_is_logged_once_a_minute() {
         send_foreign(now);
     }
     assert_eq!(send(&served, "msg_2", now.minus(HOUR), &body, None), 401);
-    assert_eq!(served.visitor().post("/webhooks/ow", &[]).status, 401, "a stranger who signs nothing");
+    assert_eq!(served.visitor().post("/webhooks/ow", &[]).status, 401, "an unsigned message is refused");
     hands.set(now.plus(Duration::from_secs(59)));
     send_foreign(now);
     hands.set(now.plus(Duration::from_mins(1)));
-    // Of another time too: the secret is what is wrong first.
+    // The time is wrong too, but the wrong secret is reported first.
     send_foreign(now.minus(HOUR));
     let log = served.stop("TERM").stderr;
     assert_eq!(log.matches("signed with another secret than OW_WEBHOOK_SECRET").count(), 2, "{log}");
@@ -278,6 +290,6 @@ fn a_wrong_signature_is_logged_once_a_minute() {
     assert!(log.contains("\"seconds\":3600"), "{log}");
     assert!(
         !log.contains(&user) && !log.contains("heart_rate.created"),
-        "nothing of what it was about: {log}"
+        "the log has no user and no event type: {log}"
     );
 }

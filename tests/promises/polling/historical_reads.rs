@@ -10,12 +10,12 @@ use crate::support::harness::*;
 use crate::support::hints::*;
 use crate::support::running_daemon::*;
 
-/// A fetch of the past that reached so far.
+/// Returns a backfill of OW that begins at `from`.
 fn backfill(user: &str, from: Option<Timestamp>, at: Timestamp) -> SimulatedRun {
     SimulatedRun { source: "backfill".into(), from, ..SimulatedRun::pull(user, at) }
 }
 
-/// Makes a patient of whom OW synced two months while no daemon ran.
+/// Creates a patient for whom OW synced two months while no daemon ran.
 fn synced_while_down() -> (World, String, String) {
     let world = World::new();
     let (user, patient) = patient_with_a_past(&world);
@@ -28,10 +28,10 @@ fn synced_while_down() -> (World, String, String) {
     (world, user, patient)
 }
 
-/// Waits until OW was asked so often for its list.
+/// Waits until OW got this many more requests for its list.
 fn listed(world: &World, times: usize) {
     let before = lists(world);
-    until("it is asked again", || lists(world) > before + times);
+    until("the list of sync runs is requested again", || lists(world) > before + times);
 }
 
 #[test]
@@ -41,19 +41,23 @@ fn a_backfill_at_ow_triggers_a_historical_read() {
     world.sim.put(&user, world.now.minus(HOUR), 60.0);
     let hands = Hands::new(&world);
     let served = served(&world, "1s", &user, &[("JHE_OW_CLOCK", &hands.variable())]);
-    until("the first sample is kept", || world.kept(&patient).len() == 1);
+    until("the first sample is stored", || world.kept(&patient).len() == 1);
     world.sim.put(&user, world.now.minus(DAY * 20), 61.0);
     world.sim.put(&user, world.now.minus(FIVE_MINUTES), 62.0);
     world.sim.add_run(SimulatedRun::pull(&user, world.now));
-    until("the new one is kept", || world.kept(&patient).len() == 2);
+    until("the new sample is stored", || world.kept(&patient).len() == 2);
     hands.set(world.now.plus(Duration::from_mins(1)));
     world.sim.add_run(backfill(&user, Some(world.now.minus(DAY * 20 + HOUR)), world.now));
-    until("the past is kept", || world.kept(&patient).len() == 3);
-    assert_eq!([21, 35].map(|days| reads_of(&world, &user, days)), [0, 0], "no further than OW has fetched");
+    until("the historical samples are stored", || world.kept(&patient).len() == 3);
+    assert_eq!(
+        [21, 35].map(|days| reads_of(&world, &user, days)),
+        [0, 0],
+        "no read goes further back than OW's sync"
+    );
     hands.set(world.now.plus(Duration::from_mins(2)));
     world.sim.put(&user, world.now.minus(DAY * 30), 63.0);
     world.sim.add_run(backfill(&user, None, world.now));
-    until("five weeks are read where OW does not say", || world.kept(&patient).len() == 4);
+    until("five weeks are read if OW does not name a range", || world.kept(&patient).len() == 4);
     served.stop("TERM");
 }
 
@@ -69,9 +73,9 @@ fn ranges_synced_while_the_daemon_was_down_are_read_once() {
     world.pass(HOUR);
     let served = Served::start(&world);
     listed(&world, 3);
-    until("the tick is over", || world.lock().is_empty());
-    // An hour has passed, so that a read of the same range would begin on the same day.
-    assert_eq!(reads_of(&world, &user, 61), 1, "not again after a start");
+    until("the tick has ended", || world.lock().is_empty());
+    // After an hour, a repeated read of the range would begin on the same day.
+    assert_eq!(reads_of(&world, &user, 61), 1, "a restart does not repeat the read");
     served.stop("TERM");
 }
 
@@ -81,12 +85,12 @@ fn a_failed_historical_read_is_tried_again() {
     let hands = Hands::new(&world);
     world.sim.set_fault(&user, Some(Fault::Status(503)));
     let served = Served::with(&world, &[("JHE_OW_CLOCK", &hands.variable())]);
-    until("it is asked for", || reads_of(&world, &user, 61) > 2);
-    until("that is over", || world.lock().is_empty());
+    until("the range is requested", || reads_of(&world, &user, 61) > 2);
+    until("the read has ended", || world.lock().is_empty());
     world.sim.set_fault(&user, None);
     assert_eq!(world.kept(&patient).len(), 1);
     hands.set(world.now.plus(Duration::from_mins(2)));
-    until("the past is kept", || world.kept(&patient).len() == 2);
+    until("the historical samples are stored", || world.kept(&patient).len() == 2);
     served.stop("TERM");
 }
 
@@ -96,18 +100,18 @@ fn pending_reads_survive_a_kill_and_the_end_of_ows_list() {
     world.sim.set_fault(&user, Some(Fault::Hang));
     world.set("JHE_OW_OW_TIMEOUT", "30s");
     let served = Served::start(&world);
-    until("OW is asked", || world.pages_of(&user) > 0);
+    until("OW got the request", || world.pages_of(&user) > 0);
     let is_noted = || {
         let db = rusqlite::Connection::open(world.database()).unwrap();
         db.query_row("SELECT count(*) FROM historical_reads", [], |row| row.get::<_, i64>(0)).unwrap() == 1
     };
-    until("it is noted", is_noted);
+    until("the historical read is scheduled", is_noted);
     served.running.signal("KILL");
     served.running.wait();
     world.sim.set_fault(&user, None);
     world.pass(HOUR * 25);
     let served = Served::start(&world);
-    until("the past is kept", || world.kept(&patient).len() == 2);
+    until("the historical samples are stored", || world.kept(&patient).len() == 2);
     served.stop("TERM");
 }
 
@@ -119,7 +123,7 @@ fn many_later_sync_runs_do_not_hide_a_backfill() {
         world.sim.add_run(SimulatedRun::pull(&other, world.now.plus(Duration::from_secs(1))));
     }
     let served = Served::start(&world);
-    until("the past is kept", || world.kept(&patient).len() == 2);
+    until("the historical samples are stored", || world.kept(&patient).len() == 2);
     served.stop("TERM");
 }
 
@@ -135,9 +139,9 @@ fn a_patient_linked_later_gets_the_ranges_ow_synced_before() {
     let ran = world.run(&["patient", "add", "--name", "B", "--ow-user", &user]);
     let patient = ran.stdout.trim().to_owned();
     listed(&world, 1);
-    assert_eq!(world.pages_of(&user), 0, "nothing without consent");
+    assert_eq!(world.pages_of(&user), 0, "nothing is read without consent");
     world.consent(&patient, "--grant");
-    until("the past is kept", || world.kept(&patient).len() == 1);
+    until("the historical samples are stored", || world.kept(&patient).len() == 1);
     served.stop("TERM");
 }
 
@@ -157,7 +161,7 @@ fn a_long_past_is_read_in_slices() {
         })
         .unwrap();
     assert_eq!(runs, 1);
-    // Each slice begins a week after the one before.
+    // Each slice begins a week after the previous one.
     let weeks = [61, 54, 47, 40, 33, 26, 19, 12, 5].map(|days| reads_of(&world, &user, days).min(1));
     assert_eq!(weeks, [1; 9]);
 }
@@ -167,7 +171,7 @@ fn a_historical_sync_reaches_back_as_far_as_the_patient_agreed_to() {
     let world = World::new();
     world.setting("ow.first_connect_window", "3d");
     let (user, patient) = world.patient();
-    // OW fetches 90 days by itself, and the operator changes the setting for those who come later.
+    // OW fetches 90 days by itself; the changed setting applies to later patients.
     world.setting("ow.first_connect_window", "90d");
     world.sim.fill(&user, world.now.minus(DAY * 90), world.now, HOUR, 1);
     world.sim.add_run(backfill(&user, Some(world.now.minus(DAY * 90)), world.now));

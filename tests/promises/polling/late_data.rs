@@ -11,7 +11,7 @@ fn samples_synced_late_arrive_with_the_next_tick() {
     world.sim.put(&user, world.now.minus(FIVE_MINUTES), 60.0);
     world.created();
     world.pass(FIVE_MINUTES * 3);
-    // Twenty samples from two to three hours ago: behind the mark.
+    // Twenty samples of two to three hours ago, before the high-water mark.
     let from = world.now.minus(HOUR * 3);
     assert_eq!(world.sim.fill(&user, from, from.plus(HOUR), HOUR / 20, 1), 20);
     assert_eq!(world.created(), 20);
@@ -69,14 +69,14 @@ fn samples_ow_missed_are_fetched_by_the_daily_historical_sync() {
     let (user, patient) = world.patient();
     world.created();
     world.sim.put_unsynced(&user, Row::heart_rate(world.now.minus(HOUR * 20), 60.0));
-    assert_eq!(world.created(), 0, "asked once a day only");
+    assert_eq!(world.created(), 0, "one request per day");
     world.pass(DAY);
     world.created();
     world.pass(FIVE_MINUTES);
     world.created();
     assert_eq!(world.kept(&patient), world.sim.heart_rates(&user));
     let asked = world.sim.requests().iter().filter(|seen| seen.method == "POST").count();
-    assert_eq!(asked, 2, "once for each of two days");
+    assert_eq!(asked, 2, "one request for each of two days");
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn a_failed_historical_sync_is_retried_and_stops_no_read() {
     assert!(ran.stderr.contains("OW could not be asked to fetch late data"), "{ran:?}");
     world.sim.set_queue_broken(false);
     world.sim.put_unsynced(&user, Row::heart_rate(world.now.minus(HOUR * 2), 61.0));
-    assert_eq!(world.created(), 1, "still due");
+    assert_eq!(world.created(), 1, "the daily read is still due");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The promises of the tests of `ow_poll`, the integration that this program replaces, under their names there.
+//! The promises of the tests of `ow_poll`, the integration that this program replaces, with the same names.
 
 use jhe_ow::simulator::fault::Fault;
 
@@ -59,7 +59,7 @@ fn p5_skips_user_without_ow_identifier() {
     assert_eq!(world.created(), 0);
     assert!(world.sim.requests().is_empty());
     let refused = world.run(&["patient", "link", &patient, "--ow-user", "fitbit:123"]);
-    assert_eq!(refused.code, 2, "what is no OW user never becomes a link: {refused:?}");
+    assert_eq!(refused.code, 2, "an invalid OW user id is never linked: {refused:?}");
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn smaller_pages_of_nights_do_not_shrink_the_pages_of_samples() {
     let (user, _) = world.patient_of(&[HEART_RATE, "omh:sleep-episode:1.1"], "UTC");
     world.sim.fill(&user, world.now.minus(DAY * 14), world.now, FIVE_MINUTES, 1);
     assert_eq!(world.run(&["poll", "--window", "14d"]).created(), 14 * 288);
-    assert_eq!(world.pages_of(&user), 6, "three for each of two weeks");
+    assert_eq!(world.pages_of(&user), 6, "three pages for each of two weeks");
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_window_that_ends_at_midnight_ends_there() {
     let midnight = at("2026-11-22T00:00:00Z");
     world.pass(midnight.since(world.now));
     world.sim.fill(&user, midnight.minus(DAY), midnight.plus(DAY), FIVE_MINUTES, 1);
-    assert_eq!(world.created(), 288, "the day after is not asked for");
+    assert_eq!(world.created(), 288, "the following day is not requested");
     assert!(world.kept(&patient).iter().all(|(at, _)| *at < midnight));
     let ends: Vec<_> =
         world.sim.requests().iter().filter(|seen| seen.query.contains("end_time")).cloned().collect();
@@ -105,7 +105,7 @@ fn the_mark_waits_for_the_slower_of_two_devices() {
     world.sim.put_row(&user, Row::heart_rate(world.now.minus(HOUR), 61.0).with_device("Watch"));
     world.created();
     let parted = world.now;
-    // The ring goes on; the watch brings two days at once, all of them far behind the ring's mark.
+    // The ring continues; the watch syncs two days at once, far behind the ring's high-water mark.
     for hours in 1..=48 {
         world.sim.put(&user, parted.plus(HOUR * hours), 62.0);
     }

@@ -17,8 +17,8 @@ fn an_object_read_late_fills_gaps_and_overwrites_nothing_newer() {
     assert_eq!(world.poll().created(), 1);
     bucket.fault(&older, 0);
     world.pass(HOUR * 4);
-    assert_eq!(world.poll().created(), 1, "what only it has");
-    assert_eq!(instants(&world, &patient), both(), "what was stored after it stands");
+    assert_eq!(world.poll().created(), 1, "only the sample of the failed object is missing");
+    assert_eq!(instants(&world, &patient), both(), "samples stored from later objects stay");
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn a_bucket_that_lists_and_does_not_serve_delays_nobody() {
     bucket.seen();
     let ran = world.poll();
     assert!(ran.code == 3 && ran.stderr.contains("3 objects in a row could not be read"), "{ran:?}");
-    assert!(bucket.object_requests() < 20, "not each of them is tried");
+    assert!(bucket.object_requests() < 20, "the poll stops before it tries every object");
     assert_eq!(instants(&world, &second), both());
     for number in 0..20 {
         bucket.fault(&Bucket::key(TODAY, &one, &format!("{number:012}")), 0);
@@ -110,7 +110,7 @@ fn a_wrong_key_a_wrong_bucket_and_no_server_end_the_tick() {
     assert_eq!(instants(&world, &patient), both());
 }
 
-/// A page of a listing as S3 writes it.
+/// Returns a page of a listing in S3's format.
 fn page(next: Option<&str>, objects: &[(&str, &str)]) -> String {
     let contents = objects
         .iter()
@@ -156,7 +156,7 @@ fn an_empty_page_of_a_listing_forgets_no_object() {
     let (world, bucket, user, patient) = one_payload();
     let key = Bucket::key(TODAY, &user, "701e19a918f0");
     let last = page(None, &[(&key, "tag")]).replace("true", "false");
-    // Each day and each place lists the same: what is of another place is not found there.
+    // Every day and place gets the same listing; keys of other places are ignored.
     bucket.list_as(&user, &[&page(Some("on"), &[]), &last]);
     let first = world.poll();
     assert!(first.stdout.contains("Created 2 observations."), "{first:?}");
@@ -229,7 +229,7 @@ fn the_buckets_retry_after_is_obeyed() {
     assert_eq!(world.poll().code, 3);
     let tries =
         bucket.seen().iter().filter(|seen| seen.starts_with("GET ") && seen.contains("busy.json")).count();
-    assert_eq!(tries, 1, "ten minutes do not fit into a tick");
+    assert_eq!(tries, 1, "a tick does not wait for ten minutes");
 }
 
 #[test]
@@ -242,7 +242,7 @@ fn a_sample_from_the_future_is_rejected_and_hides_no_silence() {
     assert_eq!(world.kept(&patient).len(), 1);
     let rejected = world.rejected();
     assert!(rejected.len() == 1 && rejected[0].contains("more than a day ahead"), "{rejected:?}");
-    // Hours ahead are the clock of a device: kept, and not newer than now.
+    // Times a few hours ahead come from a device's clock: stored, but not as the newest sample.
     bucket.put_heart_rates(
         &Bucket::key(TODAY, &user, "80932403bc11"),
         &[("2026-11-21T20:00:00Z", 63.0, "awake")],

@@ -20,7 +20,7 @@ fn p9_raw_mode_creates_and_dedupes() {
     assert_eq!(resource["device"]["display"], "Oura Ring");
     bucket.seen();
     assert_eq!(world.poll().stdout, "OW poll complete (mode=raw). Created 0 observations.\n");
-    assert_eq!(bucket.object_requests(), 0, "what was read is not fetched again");
+    assert_eq!(bucket.object_requests(), 0, "a processed object is not fetched again");
     assert_eq!(instants(&world, &patient), both());
     assert_eq!(world.lock(), "");
 }
@@ -90,7 +90,10 @@ fn the_s3_secret_is_not_stored_in_plain_text() {
     for name in names(&world.data_dir()) {
         let bytes = std::fs::read(world.data_dir().join(&name)).unwrap();
         for secret in [SECRET, KEY_ID] {
-            assert!(!bytes.windows(secret.len()).any(|part| part == secret.as_bytes()), "{secret} in {name}");
+            assert!(
+                !bytes.windows(secret.len()).any(|part| part == secret.as_bytes()),
+                "{secret} is in {name}"
+            );
         }
     }
     world.set("JHE_OW_SECRET_KEY", &"another-key-".repeat(4));
@@ -117,7 +120,7 @@ fn every_page_of_a_listing_is_read_and_nothing_else_of_the_bucket() {
     bucket.seen();
     assert_eq!(world.created(), 1100);
     let seen = bucket.seen();
-    assert!(seen.iter().all(|seen| seen.contains(&user)), "nothing of anybody else is asked for");
+    assert!(seen.iter().all(|seen| seen.contains(&user)), "no other user's objects are requested");
     assert_eq!(world.created(), 0);
     assert_eq!(bucket.object_requests(), 0);
     assert_eq!(world.kept(&patient).len(), 1100);
@@ -148,7 +151,10 @@ fn a_bad_object_stops_no_other_and_is_tried_again() {
     let ran = world.poll();
     assert_eq!(ran.code, 3, "{ran:?}");
     assert!(ran.stderr.contains(&format!("patient {patient}: 7 objects were not read: ")), "{ran:?}");
-    assert!(ran.stdout.contains("Created 4 observations."), "the record before the cut is good: {ran:?}");
+    assert!(
+        ran.stdout.contains("Created 4 observations."),
+        "the record before the truncation is stored: {ran:?}"
+    );
     assert_eq!(world.kept(&other).len(), 1);
     let db = rusqlite::Connection::open(world.database()).unwrap();
     let why = |name: &str| -> String {
@@ -163,7 +169,7 @@ fn a_bad_object_stops_no_other_and_is_tried_again() {
         assert!(why(name).contains(told), "{name}: {}", why(name));
     }
     assert!(why("a7").contains("may not be read (403"), "{}", why("a7"));
-    // The marks move on, and still nothing of it is forgotten.
+    // Later polls move the high-water marks and still remember the objects.
     world.pass(DAY * 3);
     bucket
         .put_heart_rates(&Bucket::key("2026-11-24", &user, "b1"), &[("2026-11-24T08:00:00Z", 70.0, "rest")]);
@@ -178,7 +184,7 @@ fn a_bad_object_stops_no_other_and_is_tried_again() {
     bucket.remove(&key("a1"));
     let ran = world.poll();
     assert!(ran.stdout.contains("Created 2 observations."), "{ran:?}");
-    assert!(ran.stderr.contains("since then it has gone"), "never forgotten without a word: {ran:?}");
+    assert!(ran.stderr.contains("since then it has gone"), "a lost object is reported: {ran:?}");
     let lost: i64 =
         db.query_row("SELECT count(*) FROM raw_objects WHERE state = 'lost'", [], |row| row.get(0)).unwrap();
     assert_eq!(lost, 1);
@@ -238,7 +244,7 @@ fn a_changed_object_is_read_again_and_a_changed_value_is_a_revision() {
         .skip(1)
         .map(|line| line.split(',').skip(8).take(2).collect::<Vec<_>>().join(" "))
         .collect();
-    assert_eq!(last, ["0 rest", "1 workout"], "another word alone is no revision: {csv}");
+    assert_eq!(last, ["0 rest", "1 workout"], "a changed source alone makes no revision: {csv}");
 }
 
 #[test]
@@ -262,7 +268,7 @@ fn an_object_of_an_older_day_is_found_by_the_sweep_and_by_a_backfill() {
     bucket.put_heart_rates(&Bucket::key("2026-09-01", &user, "1"), &[("2026-08-31T08:00:00Z", 51.0, "rest")]);
     assert_eq!(world.created(), 0);
     world.pass(DAY);
-    assert_eq!(world.created(), 1, "the daily sweep lists a week");
+    assert_eq!(world.created(), 1, "the daily sweep lists one week");
     let ran = world.run(&["poll", "--since", "2026-09-01"]);
     assert_eq!((ran.code, ran.created()), (0, 1), "{ran:?}");
     assert_eq!(world.kept(&patient).len(), 4);
@@ -290,7 +296,7 @@ fn an_unfinished_first_turn_does_not_move_the_mark_past_unread_objects() {
         let at = format!("2026-11-{day}T08:00:00Z");
         bucket.put_heart_rates(&Bucket::key(&format!("2026-11-{day}"), &user, "1"), &[(&at, 60.0, "rest")]);
     }
-    // A ring whose clock was wrong: the newest sample is in the oldest object.
+    // A ring with a wrong clock: the newest sample is in the oldest object.
     let ahead = [("2026-11-21T09:00:00Z", 60.0, "rest")];
     bucket.put_heart_rates(&Bucket::key("2026-11-12", &user, "2"), &ahead);
     bucket.die_after(4);
@@ -311,7 +317,7 @@ fn data_measured_during_a_withdrawal_is_not_stored() {
     bucket.put_heart_rates(&Bucket::key(TODAY, &user, "2"), &[("2026-11-21T12:30:00Z", 60.0, "rest")]);
     bucket.seen();
     world.pass(HOUR);
-    assert_eq!((world.created(), bucket.seen().len()), (0, 0), "nothing is asked for");
+    assert_eq!((world.created(), bucket.seen().len()), (0, 0), "nothing is requested");
     world.consent(&patient, "--grant");
     world.pass(HOUR);
     bucket.put_heart_rates(&Bucket::key(TODAY, &user, "3"), &[("2026-11-21T13:30:00Z", 61.0, "rest")]);
@@ -365,7 +371,7 @@ fn the_same_ring_through_both_modes_gives_the_same_instants_and_values() {
     let raw: Vec<_> = both.chunks(2).map(|pair| pair[0]).collect();
     assert!(both.chunks(2).all(|pair| pair[0] == pair[1]));
     assert_eq!(raw, kept);
-    // Each mode goes on from its own mark.
+    // Each mode continues from its own high-water mark.
     world.setting("ow.ingest_mode", "normalized");
     assert_eq!(world.created(), 0);
     world.setting("ow.ingest_mode", "raw");
@@ -379,7 +385,7 @@ fn the_pages_show_the_state_of_the_bucket_and_its_objects() {
     assert_eq!(world.poll().code, 3);
     let served = Served::start(&world);
     let operator = served.operator(&world);
-    until("the bucket was looked at", || operator.get("/admin/system").body.contains("Raw payloads"));
+    until("the daemon has listed the bucket", || operator.get("/admin/system").body.contains("Raw payloads"));
     assert!(operator.get("/admin/system").body.contains("The bucket can be listed and read."));
     let page = operator.get(&format!("/admin/patients/{patient}")).body;
     for part in ["Raw payloads", "Objects read", "it is no JSON", "tried again later", "of 2026-11-21"] {

@@ -1,4 +1,4 @@
-//! Raw mode, one patient's turn: the order of objects, their number, and which are read again.
+//! Raw mode, reading one patient: the order of objects, their number, and repeated reads.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -10,7 +10,7 @@ use crate::support::harness::*;
 use crate::support::raw_payloads::*;
 use crate::support::running_daemon::*;
 
-/// Objects that a turn reads at most.
+/// Maximum number of objects in one turn.
 const TURN: usize = 5000;
 
 fn store(world: &World) -> rusqlite::Connection {
@@ -40,14 +40,14 @@ fn a_turn_is_limited_and_continues_in_the_next_tick() {
     assert_eq!((ran.code, ran.created()), (0, 1), "{ran:?}");
     assert!(ran.stderr.contains(&format!("patient {first}: more objects wait in the bucket")), "{ran:?}");
     assert_eq!(world.kept(&second).len(), 1);
-    // However late the next tick comes, it begins where this one did.
+    // A late tick starts where the previous one started.
     world.pass(DAY * 5);
     bucket.seen();
     let ran = world.poll();
     assert_eq!((ran.code, ran.created(), ran.stderr.as_str()), (0, 2, ""), "{ran:?}");
     let seen = bucket.seen();
     let turn = |user: &str| seen.iter().position(|seen| seen.contains(user)).unwrap();
-    assert!(turn(&two) < turn(&one), "whoever has much waits for the others");
+    assert!(turn(&two) < turn(&one), "a patient with many objects is read after the others");
     assert_eq!(instants(&world, &first), both());
     bucket.seen();
     assert_eq!((world.created(), bucket.object_requests()), (0, 0));
@@ -71,7 +71,7 @@ fn the_page_and_the_log_show_that_more_objects_wait() {
     let waits = || operator.get(&path).body.contains("More objects wait in the bucket");
     until("the first tick has ended", waits);
     operator.submit(&path, &format!("{path}/poll"), &[]);
-    until("the rest was read", || !waits());
+    until("the remaining objects are read", || !waits());
     let ran = served.stop("TERM");
     assert!(ran.stderr.contains("more objects wait in the bucket"), "{ran:?}");
 }
@@ -88,7 +88,7 @@ fn the_object_stored_last_wins_whatever_its_name_and_page() {
             b"{}",
         );
     }
-    // In the order of names the middle one is the first, and the last one stands on the second page.
+    // By name, the middle object is the first, and the last one is on the second page.
     for (name, hour, value) in [("zzz", 1, 60.0), ("111", 2, 61.0), ("222", 0, 59.0)] {
         let key = Bucket::key(TODAY, &user, name);
         bucket.put_heart_rates(&key, &[(EIGHT, value, "rest")]);
@@ -109,12 +109,12 @@ fn a_backfill_does_not_overwrite_later_objects() {
     let is_newest = |world: &World| assert_eq!(instants(world, &patient), [(measured.to_owned(), 61.0)]);
     assert_eq!(world.run(&["poll", "--since", "2026-10-10"]).created(), 1);
     is_newest(&world);
-    // The weekly sweep forgets what it does not list any more: two of the three.
+    // The weekly sweep forgets objects that are no longer listed: two of the three.
     world.pass(DAY * 7);
     assert_eq!(world.created(), 0);
     bucket.seen();
     assert_eq!(world.run(&["poll", "--since", "2026-10-10"]).created(), 0);
-    assert!(bucket.object_requests() > 0, "they were read again");
+    assert!(bucket.object_requests() > 0, "the forgotten objects were read again");
     is_newest(&world);
 }
 
@@ -135,8 +135,8 @@ fn a_failed_object_backs_off_and_is_retried_at_once_when_changed() {
         world.poll();
         tries += reads(&bucket);
     }
-    assert!((2..=6).contains(&tries), "{tries} times in a day");
-    // Somebody who asks for it gets it at once.
+    assert!((2..=6).contains(&tries), "{tries} tries in a day");
+    // A poll by command reads the object at once.
     world.run(&["poll", "--since", "2026-11-20"]);
     assert_eq!(reads(&bucket), 1);
     bucket.put_heart_rates(&key, &[(EIGHT, 61.0, "sleep"), (NINE, 72.0, "awake")]);
@@ -197,7 +197,11 @@ fn the_daily_comparison_counts_only_the_providers_of_the_payloads() {
         let missing = "SELECT missing_samples FROM sync_status WHERE patient_id = ?";
         store(world).query_row(missing, [&patient], |row| row.get(0)).unwrap()
     };
-    assert_eq!((world.created(), missing(&world)), (0, 0), "a watch's samples are not in Oura's payloads");
+    assert_eq!(
+        (world.created(), missing(&world)),
+        (0, 0),
+        "samples of another provider are not in Oura's payloads"
+    );
     world.sim.put(&user, world.now.minus(DAY), 60.0);
     world.pass(DAY);
     assert_eq!((world.created(), missing(&world)), (0, 1));

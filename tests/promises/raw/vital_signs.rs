@@ -1,4 +1,4 @@
-//! Raw mode, every vital sign: Oura's payloads give the same observations as OW's API, each once.
+//! Raw mode, every vital sign: Oura's payloads give the same observations as OW's API, each one once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,15 +18,15 @@ use crate::support::raw_payloads::capture;
 const SLEEP: &str = "/v2/usercollection/sleep";
 const ACTIVITY: &str = "/v2/usercollection/daily_activity";
 const PERSON: &str = "/v2/usercollection/personal_info";
-/// The captures whose records become something.
+/// The captures whose records become observations.
 const CAPTURES: &[&str] =
     &["raw-heartrate", "raw-sleep", "raw-daily_activity", "raw-daily_spo2", "raw-workout"];
-/// The day on which they were stored, and the moment after it.
+/// The day on which the captures were stored, and a time after it.
 const STORED: &str = "2026-11-23";
 const AFTER: &str = "2026-11-23T22:00:00Z";
 const NIGHT: &str = "2026-11-19T23:10:00Z";
 
-/// A world in which the captures were just stored, in this mode.
+/// Returns a world in this mode in which the captures were just stored.
 fn world_after(mode: &str) -> (World, Bucket) {
     let (mut world, bucket) = raw_world();
     let wait = at(AFTER).since(world.now);
@@ -36,7 +36,7 @@ fn world_after(mode: &str) -> (World, Bucket) {
     (world, bucket)
 }
 
-/// A patient who consents to these codes.
+/// Adds a patient who consents to these codes.
 fn patient(world: &World, codes: &[&str]) -> (String, String) {
     let user = world.sim.add_user();
     let mut arguments = vec!["patient", "add", "--name", "A", "--ow-user", &user];
@@ -59,7 +59,7 @@ fn put_captures(bucket: &Bucket, user: &str) {
     }
 }
 
-/// Has OW tell in its API what it makes of the captures.
+/// Adds the captures' samples to OW's API.
 fn put_at_ow(world: &World, user: &str) {
     let number = |record: &Value, key: &str| record[key].as_f64().unwrap();
     let time = |record: &Value, key: &str| at(record[key].as_str().unwrap());
@@ -141,7 +141,7 @@ fn counted(all: &[(&str, usize)]) -> BTreeMap<String, usize> {
     all.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
 }
 
-/// A night as Oura writes it, of which only this is told.
+/// Returns a night in Oura's format with the given times and sleep duration.
 fn night(id: &str, start: &str, end: &str, asleep: u32) -> Value {
     json!({ "id": id, "day": "2026-11-20", "type": "long_sleep", "bedtime_start": start, "bedtime_end": end,
             "total_sleep_duration": asleep, "time_in_bed": 25_200, "average_breath": 14.5, "lowest_heart_rate": 49 })
@@ -190,21 +190,21 @@ fn whichever_mode_comes_first_jhe_gets_each_event_and_each_sample_once() {
         scene.world.setting("ow.ingest_mode", first);
         // JHE has no code for the time in bed.
         assert_eq!(scene.world.created(), 49);
-        // Totals of a day go once they are still.
+        // Daily totals are sent once they are unchanged long enough.
         scene.world.pass(DAY * 2);
         assert_eq!(scene.export().code, 0);
-        // And takes no stages of a sleep.
+        // JHE does not accept sleep stages.
         assert_eq!(scene.jhe.state().kept.len(), 46);
         scene.world.setting("ow.ingest_mode", then);
         scene.world.setting("ow.first_connect_window", "14d");
         assert_eq!(scene.world.created(), 49);
-        // What the first export lets go waits to be still, too.
+        // Observations left out of the first export wait until they are unchanged, too.
         for _ in 0..2 {
             scene.world.pass(DAY * 2);
             assert_eq!(scene.export().code, 0);
         }
         let state = scene.jhe.state();
-        assert_eq!(state.kept.len(), 46, "after {first} comes {then}");
+        assert_eq!(state.kept.len(), 46, "first {first}, then {then}");
         assert!(state.kept.iter().all(|kept| kept.identifier.0 == format!("ow:{first}")));
     }
 }
@@ -216,7 +216,7 @@ fn a_revised_document_of_oura_is_a_revision_wherever_it_begins() {
     let put = |name: &str, records: &[Value]| {
         bucket.put(&Bucket::key(STORED, &user, name), SLEEP, &list(records));
     };
-    // Two that begin together, as the watch of somebody with two beds may tell, are two.
+    // Two nights that begin at the same time are two nights.
     let first = night("a", "2026-11-20T00:10:00+01:00", "2026-11-20T07:10:00+01:00", 23_400);
     let second = night("b", "2026-11-20T00:10:00+01:00", "2026-11-20T01:10:00+01:00", 3000);
     put("1", &[first, second]);
@@ -228,7 +228,7 @@ fn a_revised_document_of_oura_is_a_revision_wherever_it_begins() {
     assert_eq!(stored_of(&world, "ow:raw"), [(name(), place(0), 24_000.0), (name(), place(1), 3000.0)]);
     let csv = world.run(&["observations", "--format", "csv"]).stdout;
     assert!(csv.contains("2026-11-19T23:50:00+01:00,24000,") && csv.contains(",1,,sleep_duration,"), "{csv}");
-    // One document twice in a payload is the later one.
+    // The later record of a document counts.
     let moved = night("c", "2026-11-21T00:30:00+01:00", "2026-11-21T07:10:00+01:00", 200);
     put("3", &[night("c", "2026-11-21T00:10:00+01:00", "2026-11-21T07:10:00+01:00", 100), moved]);
     assert_eq!(world.created(), 1);
@@ -245,7 +245,7 @@ fn non_sleep_is_dropped_silently_and_unreadable_records_are_rejected_once() {
     bad["type"] = "late_nap".into();
     let nap = night("c", "2026-11-21T14:10:00+01:00", "2026-11-21T15:10:00+01:00", 1800);
     bucket.put(&Bucket::key(STORED, &user, "1"), SLEEP, &list(&[rest, bad, nap, json!(7)]));
-    assert_eq!(world.created(), 5, "all but the stages, of which it tells nothing");
+    assert_eq!(world.created(), 5, "a night without stages gives all other observations");
     let rejected = world.run(&["rejected", "list"]).stdout;
     assert_eq!(rejected.matches("no time zone offset").count(), 1, "{rejected}");
     assert_eq!(rejected.matches("it is not an object").count(), 1, "{rejected}");
@@ -263,13 +263,13 @@ fn a_record_yields_consented_types_only_and_the_rest_after_consent() {
     let got = |bucket: &Bucket| {
         bucket.seen().iter().filter(|seen| seen.starts_with("GET ") && seen.contains(".json")).count()
     };
-    assert_eq!(got(&bucket), 1, "what is of nothing consented to is not fetched");
+    assert_eq!(got(&bucket), 1, "objects without a consented type are not fetched");
     assert_eq!((world.created(), bucket.object_requests()), (0, 0));
     let consent = |code: &str, how: &str| world.consent_to(&patient, code, how);
-    // Of the objects that were read only the one that tells of it is read again.
+    // Only the object that contains the newly consented type is read again.
     consent("omh:physical-activity:1.2", "--grant");
     bucket.seen();
-    assert_eq!(world.created(), 4, "the days, and the workout");
+    assert_eq!(world.created(), 4, "the activity days and the workout");
     assert_eq!(got(&bucket), 2);
     consent("omh:oxygen-saturation:2.0", "--grant");
     bucket.seen();
@@ -286,7 +286,7 @@ fn objects_without_metadata_are_recognised_despite_garbage() {
     for &name in CAPTURES {
         let mut body = capture(name)["body"].clone();
         let records = body["data"].as_array_mut().unwrap();
-        // Garbage, and something that looks like another endpoint's.
+        // Garbage, and a record of another endpoint.
         let stranger = if name == "raw-sleep" {
             json!({ "bpm": null, "timestamp": "x" })
         } else {
@@ -303,7 +303,7 @@ fn objects_without_metadata_are_recognised_despite_garbage() {
         &Bucket::key(STORED, &user, "person"),
         br#"{"id":"p","age":31,"weight":70.5,"height":1.75}"#,
     );
-    // Without any note the date in the key has to do.
+    // Without metadata, the date is taken from the key.
     assert_eq!(world.created(), 52 + 2);
     let person =
         stored_of(&world, "ow:raw").into_iter().filter(|(name, ..)| name == "weight" || name == "height");
@@ -335,7 +335,7 @@ fn a_weight_is_dated_by_its_object_and_stored_once_until_it_changes() {
     let changed = put(STORED, 15, 71.0);
     put(STORED, 16, 71.0);
     assert_eq!(world.created(), 1);
-    // What is found late is an earlier stamp of what is kept, or news of the past.
+    // A record found late repeats the first stored value, or it is a new historical value.
     let earlier = put("2026-11-10", 9, 69.0);
     put("2026-11-11", 9, 70.5);
     assert_eq!(world.run(&["poll", "--since", "2026-11-01"]).created(), 1);
@@ -388,7 +388,7 @@ fn a_type_without_recent_data_does_not_widen_the_listing() {
     let (user, _) = patient(&world, &all_codes());
     put_captures(&bucket, &user);
     assert_eq!(world.created(), 52);
-    // From now on the ring tells the heart rate only.
+    // From now on the ring delivers heart rates only.
     for day in 24..=27 {
         world.pass(DAY);
         let at = format!("2026-11-{day}T20:00:00Z");
@@ -399,10 +399,10 @@ fn a_type_without_recent_data_does_not_widen_the_listing() {
     world.pass(FIVE_MINUTES);
     assert_eq!(world.created(), 0);
     let lists = bucket.seen().iter().filter(|seen| seen.contains("list-type")).count();
-    assert_eq!(lists, 2, "today, and the day before the newest sample");
+    assert_eq!(lists, 2, "the lists of today and of the day before the newest sample");
 }
 
-/// Puts a captured night into the bucket, with changes.
+/// Puts a modified capture of a night into the bucket.
 fn put_night(bucket: &Bucket, user: &str, name: &str, change: impl Fn(&mut serde_json::Value)) {
     let mut night = capture("raw-sleep");
     let mut body = night["body"].take();
@@ -446,14 +446,14 @@ fn a_night_that_the_wearer_deleted_is_deleted_or_marked_if_jhe_has_it() {
     }
     let (user, patient) = scene.patient(40001);
     let delete = |night: &mut serde_json::Value| night["type"] = "deleted".into();
-    // Not sent yet: it goes without a trace.
+    // The night was not sent yet, so it is deleted completely.
     put_night(&bucket, &user, "000000000001", |_| {});
     assert_eq!(scene.world.run(&["poll", "--window", "3d"]).created(), 3);
     put_night(&bucket, &user, "000000000002", delete);
     scene.world.run(&["poll", "--window", "3d"]);
     assert_eq!(scene.world.table(&patient).len(), 0);
     assert!(scene.export().stdout.contains("Delivered 0"));
-    // It is back, JHE gets it, and it is deleted again: JHE takes nothing back.
+    // The night returns, JHE gets it, and it is deleted again: JHE cannot delete.
     put_night(&bucket, &user, "000000000003", |_| {});
     assert_eq!(scene.world.run(&["poll", "--window", "3d"]).created(), 3);
     assert!(scene.export().stdout.contains("Delivered 3"));

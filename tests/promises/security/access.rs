@@ -1,4 +1,4 @@
-//! Every route refuses everybody who may not use it. The routes are those of the program's own table.
+//! Every route refuses clients without the required access. The routes are those of the program's own table.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -11,7 +11,7 @@ use crate::support::clinic::{Clinic, MARY};
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
 
-/// The open routes, with the status that a request without anything gets.
+/// The open routes, with the status of a request without cookies and fields.
 const OPEN: &[(&str, &str, u16)] = &[
     ("GET", "/", 200),
     ("GET", "/.well-known/security.txt", 404),
@@ -38,12 +38,12 @@ const OPEN: &[(&str, &str, u16)] = &[
     ("POST", "/admin/sign-in", 403),
     ("POST", "/admin/sign-in/code", 403),
 ];
-/// The name and a measurement of the first patient, and of the second.
+/// The name and a measurement of each patient.
 const FIRST: [&str; 2] = ["Zebulon-Canary", "161.23"];
 const SECOND: [&str; 2] = ["Wilhelmina-Canary", "163.77"];
 const PROXY: &[(&str, &str)] = &[("JHE_OW_TRUSTED_PROXIES", "127.0.0.1")];
 
-/// Fills in the parameters of a pattern; patients, studies and accounts get this number.
+/// Fills in the parameters of a route pattern; patients, studies and accounts get this number.
 pub(super) fn path_of(pattern: &str, number: u32) -> String {
     let number = number.to_string();
     let values = [
@@ -56,7 +56,7 @@ pub(super) fn path_of(pattern: &str, number: u32) -> String {
         ("{chapter}", "start"),
     ];
     let path = values.iter().fold(pattern.to_owned(), |path, (name, value)| path.replace(name, value));
-    assert!(!path.contains('{'), "{pattern}: give its parameter a value here");
+    assert!(!path.contains('{'), "{pattern}: add a value for its parameter here");
     path
 }
 
@@ -64,7 +64,7 @@ fn is_for_accounts(access: Access) -> bool {
     matches!(access, Access::Staff | Access::Coordinator | Access::Operator | Access::Confirmed(_))
 }
 
-/// Sends a request from an address of its own, so that no rate limit answers instead of the route.
+/// Sends a request from a separate address, so that no rate limit answers instead of the route.
 fn send_from_new_address(
     visitor: &Visitor,
     number: usize,
@@ -83,12 +83,12 @@ fn tells_nothing_of(patient: [&str; 2], what: &str, answer: &Answer) {
         let head = format!("{:?}", answer.headers);
         assert!(
             !answer.body.contains(canary) && !head.contains(canary),
-            "{what} tells of a patient: {canary}"
+            "{what} reveals a patient: {canary}"
         );
     }
 }
 
-/// A daemon with a study and two patients who are signed in, each of whom has measured something.
+/// A daemon with a study and two signed-in patients, each with a measurement.
 struct House {
     world: World,
     served: Served,
@@ -116,7 +116,7 @@ impl House {
             world.sim.put(&user, world.now.minus(HOUR), value.parse().unwrap());
             world.sim.put_verbatim(&user, world.now.minus(HOUR), &format!("{{\"of\":\"{value}\"}}"));
         }
-        until("it is kept", || {
+        until("the samples are stored", || {
             world.poll();
             [&one, &two].iter().all(|patient| !world.table(patient).is_empty())
         });
@@ -134,7 +134,7 @@ impl House {
             let expected = match access {
                 Access::Open => {
                     let open = OPEN.iter().find(|(verb, open, _)| method == *verb && pattern == *open);
-                    open.unwrap_or_else(|| panic!("{method} {pattern} is open: is it meant to be?")).2
+                    open.unwrap_or_else(|| panic!("{method} {pattern} is open but not listed as such")).2
                 }
                 Access::OwSignature => 404,
                 Access::Patient | Access::ApiClient => 401,
@@ -247,7 +247,11 @@ fn every_route_refuses_requests_without_its_session() {
                 assert!(answer.status != 401, "{path}: {}", answer.status);
                 tells_nothing_of(other, &path, &answer);
                 if path.contains("/data.") {
-                    assert!(answer.body.contains(own[1]), "{path} is to tell of oneself: {}", answer.body);
+                    assert!(
+                        answer.body.contains(own[1]),
+                        "{path} must show the patient's own data: {}",
+                        answer.body
+                    );
                 }
             }
         }
@@ -359,7 +363,7 @@ fn every_form_needs_its_token_and_its_origin() {
     };
     let before = list();
     let mut number = 0;
-    // A mail program stops reminders with the token of the address alone (RFC 8058).
+    // A mail program stops reminders with only the token in the address (RFC 8058).
     let has_form = |(method, pattern, access): &(Method, &str, Access)| {
         let is_form =
             !matches!(access, Access::ApiClient | Access::OwSignature) && *pattern != "/ow/reminders";

@@ -1,4 +1,4 @@
-//! The audit holds fixed words and ids only, and a flood of equal events is counted.
+//! The audit holds fixed words and ids only, and a flood of equal events is grouped.
 
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
@@ -10,7 +10,7 @@ fn details(world: &World, action: &str) -> Vec<String> {
     query.query_map([action], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
 }
 
-/// Returns the number of events that entries stand for.
+/// Counts the events that the entries represent.
 fn count(details: &[String]) -> u64 {
     let repeats = |one: &String| one.split_once("repeated ").map_or(1, |(_, count)| count.parse().unwrap());
     details.iter().map(repeats).sum()
@@ -28,7 +28,7 @@ fn what_a_visitor_sends_does_not_reach_the_audit_and_a_flood_is_counted() {
     served.stop("TERM");
     let refused = details(&world, "form.refused");
     assert_eq!(count(&refused), 30, "{refused:?}");
-    assert!(refused.len() < 10, "30 equal events are few entries: {refused:?}");
+    assert!(refused.len() < 10, "30 equal events are grouped into few entries: {refused:?}");
     assert!(refused.iter().all(|one| one.starts_with("form token missing or wrong") && one.len() < 60));
     assert_eq!(world.run(&["audit", "verify"]).code, 0);
 }
@@ -44,7 +44,7 @@ fn the_first_view_is_in_the_audit_before_the_answer_and_repeats_are_counted() {
         assert_eq!(
             operator.get(&format!("/admin/rejected?patient={patient}")).status,
             404,
-            "nobody's number"
+            "the number of an unknown patient is not recorded"
         );
     }
     assert_eq!(details(&world, "rejected.view"), [""; 0]);

@@ -1,4 +1,4 @@
-//! What the daemon refuses from its network, and what it keeps from others on its machine.
+//! Malformed requests that the daemon refuses, and files and memory that it protects from other users of the machine.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use crate::support::doctor::{examine, well};
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
 
-/// Sends bytes and returns everything that comes back until the daemon closes the connection.
+/// Sends bytes and returns everything until the daemon closes the connection.
 fn send_bytes(port: u16, bytes: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.write_all(bytes.as_bytes()).unwrap();
@@ -23,7 +23,7 @@ fn a_request_that_a_proxy_may_read_in_another_way_is_refused() {
     let world = World::new();
     let metrics = free_port();
     let served = Served::with(&world, &[("JHE_OW_METRICS_BIND", &format!("127.0.0.1:{metrics}"))]);
-    until("the metrics are there", || get(metrics, "/metrics", &[]).is_some());
+    until("the metrics are served", || get(metrics, "/metrics", &[]).is_some());
     let close = "Connection: close\r\n\r\n";
     let post = "POST /admin/sign-in HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\na\nb\n";
     let zeros = format!("{}4", "0".repeat(60));
@@ -57,14 +57,15 @@ fn a_request_that_a_proxy_may_read_in_another_way_is_refused() {
         let scraped = send_bytes(metrics, &request.replacen("GET / ", "GET /metrics ", 9));
         assert_eq!(scraped.contains(" 400 Bad Request\r\n"), refused.is_some(), "{request:?}: {scraped}");
     }
-    // No head is read after a chunked body, whose end only one of the two may see here.
+    // No further request is read after a chunked body: a proxy and the daemon may disagree on its end (request
+    // smuggling).
     let chunked = "POST /admin/sign-in HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
     for port in [served.port, metrics] {
         let answer = send_bytes(port, &format!("{chunked}GET / HTTP/1.1\nHost: a\r\n\r\n"));
         assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
         assert!(answer.to_lowercase().contains("connection: close"), "{answer}");
     }
-    // Two bodies' lengths that differ, and a length beside chunks: the same trick with the end of the body.
+    // Conflicting lengths, and a length with chunked encoding: other forms of request smuggling.
     for head in ["Content-Length: 4\r\nContent-Length: 5", "Content-Length: 4\r\nTransfer-Encoding: chunked"]
     {
         let request = format!("POST /admin/sign-in HTTP/1.1\r\nHost: a\r\n{head}\r\n{close}0\r\n\r\n");
@@ -98,7 +99,7 @@ fn backups_set_on_the_page_stay_inside_the_configured_directories() {
             "{outside}: {}",
             answer.body
         );
-        assert!(answer.body.contains("JHE_OW_BACKUP_ROOTS"), "the remedy: {outside}");
+        assert!(answer.body.contains("JHE_OW_BACKUP_ROOTS"), "the error names the remedy: {outside}");
         assert_eq!(shown(), before, "{outside}");
     }
     for inside in [inside("backups"), world.data_dir().join("backups").to_str().unwrap().to_owned()] {
@@ -115,8 +116,12 @@ fn backups_set_on_the_page_stay_inside_the_configured_directories() {
         assert!(answer.status == 400 && answer.body.contains(why), "{wrong:?}: {}", answer.body);
     }
     assert_eq!(set("").status, 303);
-    assert_eq!(shown(), before, "nothing is the default");
-    assert_eq!(world.run(&["settings", "set", "backup.directory", "/srv/backups"]).code, 0, "on the machine");
+    assert_eq!(shown(), before, "an empty value restores the default");
+    assert_eq!(
+        world.run(&["settings", "set", "backup.directory", "/srv/backups"]).code,
+        0,
+        "the command line may set any directory"
+    );
 }
 
 #[test]
@@ -132,13 +137,13 @@ fn the_first_sign_in_link_is_in_a_file_of_the_owner_and_never_in_the_log() {
     assert!(!printed.contains("token="), "{printed}");
     // The next start makes another link; the first no longer works.
     let served = Served::start(&world);
-    until("the start has made its own link", || first_link(&world) != link);
+    until("the restart has made a new link", || first_link(&world) != link);
     let next = first_link(&world);
     assert_ne!(link, next);
     let path = |link: &str| format!("/admin/sign-in?token={}", link.trim().split_once("token=").unwrap().1);
     let visitor = served.visitor();
     assert_eq!(visitor.submit(&path(&next), "/admin/sign-in", &[]).status, 303);
-    assert!(!file.exists(), "a used link is of no use to anybody");
+    assert!(!file.exists(), "the file of a used link is removed");
     let late = served.visitor();
     assert_ne!(late.submit(&path(&link), "/admin/sign-in", &[]).status, 303);
     set_password(&world, "operator", PASSWORD);
@@ -146,7 +151,7 @@ fn the_first_sign_in_link_is_in_a_file_of_the_owner_and_never_in_the_log() {
         served.stop("TERM");
         Served::start(&world)
     };
-    assert!(!file.exists(), "somebody can sign in");
+    assert!(!file.exists(), "an operator has a password now");
     let ran = served.stop("TERM");
     assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("nobody can sign in"), "{ran:?}");
 }
@@ -161,10 +166,10 @@ fn a_crash_writes_no_core_file() {
         let is_forbidden = || {
             let limits = std::fs::read_to_string(format!("/proc/{id}/limits")).unwrap();
             let line = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
-            // Soft and hard.
+            // The soft and the hard limit.
             line.split_whitespace().skip(4).take(2).collect::<Vec<_>>() == ["0", "0"]
         };
-        until("no core file", is_forbidden);
+        until("core dumps are disabled", is_forbidden);
     }
 }
 
@@ -195,7 +200,7 @@ fn the_doctor_names_secrets_that_others_can_read() {
     assert!(reason(&key).unwrap().starts_with("the group of the file can read"));
     assert!(reason(&dotenv).unwrap().starts_with("everybody on this machine can read"));
     assert_eq!(warned(&dotenv).unwrap()["next"], format!("chmod 600 '{}'", dotenv.display()));
-    assert!(reason(&toml).is_none(), "a configuration without a secret may be read");
+    assert!(reason(&toml).is_none(), "a configuration without secrets may be readable by others");
     chmod(&key, 0o600);
     chmod(&dotenv, 0o600);
     chmod(world.directory.path(), 0o777);

@@ -1,4 +1,5 @@
-//! A new key seals everything again, at any point where it was stopped; a wrong key is told at start.
+//! A rotation encrypts every secret with the new key, even if it is interrupted at any point; a wrong key is reported
+//! at start.
 
 use crate::support::authenticator::{Authenticator, STEP, give_code, give_password, wait};
 use crate::support::bucket::{KEY_ID, SECRET};
@@ -51,8 +52,8 @@ fn a_rotation_seals_everything_again_and_goes_on_after_a_kill() {
     let again = world.run(ROTATE);
     assert!(again.code == 0 && again.stdout.contains("sealed again: nothing\n"), "{again:?}");
     let audit = world.run(&["audit", "list"]).stdout;
-    assert_eq!(audit.matches("secrets.rotate").count(), 3, "one entry for each column: {audit}");
-    // The former key opens nothing any more, and the new one alone opens everything.
+    assert_eq!(audit.matches("secrets.rotate").count(), 3, "one audit entry per column: {audit}");
+    // The former key decrypts nothing any more, and the new one decrypts everything.
     configure(&mut world, SEAL, "");
     let former = world.run(&["doctor"]).stdout;
     let says = "JHE_OW_SECRET_KEY is not the key that opens 2 secret settings, 1 second factor, 1 JHE token";
@@ -115,7 +116,7 @@ fn a_wrong_key_is_told_at_start_with_what_to_do_or_what_is_lost() {
         alone.code == 2 && alone.stderr.contains("secret_key_previous is set, and secret_key is not"),
         "{alone:?}"
     );
-    // With both keys everything goes on before the rotation.
+    // With both keys the daemon works before the rotation.
     configure(&mut world, NEW, SEAL);
     assert!(log(&world).contains("still sealed with JHE_OW_SECRET_KEY_PREVIOUS: 2 secret settings"));
 }

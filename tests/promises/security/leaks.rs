@@ -1,5 +1,5 @@
-//! No secret and no measurement leaks: not into logs at any level, not to signed-out visitors, not through a service
-//! that echoes requests.
+//! No secret and no measurement leaks: into logs at any level, to signed-out visitors, or through a service that echoes
+//! requests.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -23,9 +23,9 @@ const S3_ID: &str = "AKCANARYOFS3";
 const S3_SECRET: &str = "canary-of-the-secret-of-s3";
 const WRONG: &str = "canary of a wrong password";
 const VALUE: &str = "161.234567";
-/// Every patient of the fake JHE is called so, with a number.
+/// The name and e-mail address of the JHE patient.
 const OF_JHE: &[&str] = &["P40001", "p40001@example.org"];
-/// Characters of base64 that no line of ours has in a row: an attachment would have hundreds.
+/// Longest permitted run of base64 characters; an attachment has hundreds.
 const LONGEST_RUN: usize = 80;
 const LOUD: [[(&str, &str); 2]; 2] = [
     [("JHE_OW_LOG", "trace"), ("JHE_OW_LOG_FORMAT", "json")],
@@ -36,13 +36,13 @@ const LOUD: [[(&str, &str); 2]; 2] = [
 #[derive(Debug, Clone, Copy)]
 enum Manner {
     Status(u16),
-    /// A redirect that carries it all.
+    /// A redirect whose address contains the request.
     Elsewhere,
-    /// 200, and everything is of another type than is expected.
+    /// Status 200 with values of unexpected types.
     Otherwise,
 }
 
-/// OW, JHE and S3 at once, none of which does anything but repeat.
+/// OW, JHE and S3 in one server that only echoes requests.
 struct Parrot {
     port: u16,
     manner: Arc<Mutex<Manner>>,
@@ -59,7 +59,7 @@ impl Parrot {
             for stream in listener.incoming() {
                 let (manner, heard) = (manner.clone(), heard.clone());
                 std::thread::spawn(move || {
-                    // Who goes away is no trouble of a parrot's.
+                    // Clients may disconnect early.
                     let _ = repeat(&mut stream.unwrap(), &manner, &heard);
                 });
             }
@@ -127,7 +127,7 @@ fn repeat(stream: &mut TcpStream, manner: &Mutex<Manner>, heard: &Mutex<String>)
     stream.write_all(answer.as_bytes())
 }
 
-/// The output seen so far, and the secrets that must not be in it.
+/// The secrets, and the output in which they must not occur.
 struct Watch {
     canaries: Vec<String>,
     seen: String,
@@ -146,7 +146,7 @@ impl Watch {
     }
 
     fn must_not_see(&mut self, canary: &str) {
-        assert!(canary.len() > 5, "{canary:?} stands in everything");
+        assert!(canary.len() > 5, "{canary:?} occurs in every output");
         self.canaries.push(canary.to_owned());
     }
 
@@ -156,13 +156,16 @@ impl Watch {
             if let Some(place) = text.find(canary.as_str()) {
                 let near: String = text[..place].chars().rev().take(300).collect();
                 let near: String = near.chars().rev().collect();
-                panic!("{what} tells {canary:?} after: {near}");
+                panic!("{what} reveals {canary:?} after: {near}");
             }
         }
         let run = text
             .split(|c: char| !c.is_ascii_alphanumeric() && !"+/=_-".contains(c))
             .max_by_key(|run| run.len());
-        assert!(run.is_none_or(|run| run.len() < LONGEST_RUN), "{what} tells {run:?}");
+        assert!(
+            run.is_none_or(|run| run.len() < LONGEST_RUN),
+            "{what} contains a long run of base64: {run:?}"
+        );
     }
 
     fn look_at(&mut self, what: &str, ran: &Ran) {
@@ -171,7 +174,7 @@ impl Watch {
         for line in ran.stderr.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
             let (level, target) = (line["level"].as_str().unwrap(), line["target"].as_str().unwrap());
             let is_ours = target == "jhe_ow" || target.starts_with("jhe_ow::");
-            assert!(is_ours || matches!(level, "WARN" | "ERROR"), "{what}: a library logs {line}");
+            assert!(is_ours || matches!(level, "WARN" | "ERROR"), "{what}: a dependency logs {line}");
         }
     }
 
@@ -180,8 +183,8 @@ impl Watch {
     }
 }
 
-/// A world with a patient of its own and one of JHE's, each with a measurement that waits; everything that is to be
-/// kept secret stands in its configuration and settings. Answers with the OW user of the one of JHE's, too.
+/// Creates a world with a local patient and a JHE patient, each with a pending measurement, and with every secret in
+/// its configuration and settings. Also returns the OW user of the JHE patient.
 fn full_world() -> (World, FakeJhe, String) {
     let (mut world, jhe) = (World::new(), FakeJhe::start());
     world.set("JHE_OW_SECRET_KEY", SEAL);
@@ -240,7 +243,7 @@ fn logs_of_normal_operation_hold_no_secret() {
             assert_eq!(ran.code, 0, "{arguments:?}: {ran:?}");
             watch.look_at(&format!("{arguments:?}"), &ran);
         }
-        // These tell of patients to who asks for it, and the log does not.
+        // These commands print patients to their caller; the log must not.
         for arguments in
             [["patient", "list"].as_slice(), &["observations"], &["rejected", "list"], &["adopt"]]
         {
@@ -250,7 +253,7 @@ fn logs_of_normal_operation_hold_no_secret() {
         }
         let _ = with_input(&world, &["admin", "set-password", "--name", "operator"], PASSWORD);
         let alerts = world.run(&["alerts", "test"]);
-        assert_eq!(alerts.code, 1, "nobody takes them: {alerts:?}");
+        assert_eq!(alerts.code, 1, "every alert channel must fail here: {alerts:?}");
         watch.look_at("alerts test", &alerts);
     }
     assert!(watch.seen.contains("Created 2 observations") && watch.seen.contains("Delivered 1 observation"));
@@ -263,7 +266,7 @@ fn a_service_that_echoes_requests_gets_no_secret_into_a_log() {
     let mut watch = Watch::new();
     watch.must_not_see(&world.sim.key());
     assert_eq!(world.created(), 2);
-    // JHE takes the token and repeats what comes then: a batch, among others.
+    // JHE issues the token and echoes later requests, such as a batch.
     for how in LOUD {
         loudly(&mut world, how);
         for (path, status) in [
@@ -277,7 +280,7 @@ fn a_service_that_echoes_requests_gets_no_secret_into_a_log() {
             ("/api/v1/data_sources", 500),
             ("/o/token/", 400),
         ] {
-            // Something new waits, and nothing that failed has to wait any longer.
+            // A new sample is pending, and every back-off has ended.
             world.pass(HOUR * 2);
             world.sim.put(&user, world.now.minus(HOUR), VALUE.parse().unwrap());
             let count = Arc::<Mutex<usize>>::default();
@@ -290,9 +293,9 @@ fn a_service_that_echoes_requests_gets_no_secret_into_a_log() {
             for arguments in [["poll"].as_slice(), &["export", "--retry-dead"], &["adopt"]] {
                 watch.look_at(&format!("{arguments:?}, {path} {status}"), &world.run(arguments));
             }
-            // It tells whom it takes in, and the log does not.
+            // The import prints the patients; the log must not.
             watch.look(&format!("import, {path} {status}"), &world.run(&["patient", "import"]).stderr);
-            assert!(*count.lock().unwrap() > 0, "{path} was never asked for: nothing is proved");
+            assert!(*count.lock().unwrap() > 0, "{path} was never requested, so this proves nothing");
         }
     }
     jhe.state().trouble = None;
@@ -325,9 +328,9 @@ fn a_service_that_echoes_requests_gets_no_secret_into_a_log() {
     }
     let heard = parrot.heard.lock().unwrap().clone();
     for sent in [OW_KEY, JHE_KEY, JHE_TOKEN, S3_ID] {
-        assert!(heard.contains(sent), "{sent} was never sent: nothing is proved");
+        assert!(heard.contains(sent), "{sent} was never sent, so this proves nothing");
     }
-    assert!(watch.seen.contains("OW answered 400: "), "nothing of OW's words is told");
+    assert!(watch.seen.contains("OW answered 400: "), "the answer repeats nothing of OW's error text");
 }
 
 #[test]
@@ -364,7 +367,7 @@ fn signed_out_visitors_see_no_secret_and_their_input_is_not_logged() {
         }
         world.set("JHE_CLIENT_KEY", JHE_KEY);
         let served = Served::on(&world, port, &[]);
-        // Whoever has a session goes on, so that the log has something to tell.
+        // Signed-in users continue, so that the log has entries.
         for path in ["/admin", "/admin/patients/1", "/admin/patients/1/observations", "/admin/settings"] {
             assert_eq!(operator.get(path).status, 200, "{path}");
         }
@@ -384,7 +387,7 @@ fn signed_out_visitors_see_no_secret_and_their_input_is_not_logged() {
         {
             watch.look_at_answer(path, &stranger.get(path));
         }
-        // An invitation that is opened is shown its own code, in the form that it sends.
+        // The form of an opened invitation contains the invitation's own code.
         assert_eq!(stranger.get(&open).status, 200);
         let secrets = [WRONG, &code, &api, OW_KEY, S3_SECRET, NAME, VALUE];
         for secret in secrets {
@@ -444,7 +447,7 @@ fn errors_of_a_broken_configuration_show_no_secret() {
 fn lists_of_configuration_values_show_no_secret() {
     let secrets = secrets_of_the_configuration();
     assert_eq!(secrets.len(), 9, "{secrets:?}");
-    // One of JHE's is made of the other two, and both at once are refused.
+    // JHE_CLIENT_KEY combines the other two, and setting both is an error.
     for left_out in ["JHE_CLIENT_KEY", "JHE_CLIENT_SECRET"] {
         for in_credentials in [false, true] {
             let (mut world, mut watch) = (World::new(), Watch::new());

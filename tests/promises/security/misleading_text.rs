@@ -1,17 +1,17 @@
-//! Text of others forges no row of a table and no log line.
+//! Foreign text cannot forge a table row or a log line.
 
 use crate::support::doctor::sql;
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
 
-/// Characters that move a cursor, begin a line, turn the direction of writing, or that nobody sees.
+/// Control characters, line separators, changes of writing direction, and invisible characters.
 const MISLEADING: [char; 7] = ['\u{1b}', '\u{7}', '\u{202e}', '\u{2028}', '\u{85}', '\u{feff}', '\u{200b}'];
 
 #[test]
 fn a_name_forges_no_row_and_moves_no_cursor() {
     let world = World::new();
     let (_, patient) = world.patient();
-    // As JHE or an earlier version could have stored it.
+    // Stored as JHE or an earlier version could have done.
     sql(
         &world,
         "UPDATE patients SET name = 'A' || char(10) || '     9  ow:0  Forged' || char(27) || '[2J' || char(8238)",
@@ -25,7 +25,7 @@ fn a_name_forges_no_row_and_moves_no_cursor() {
     }
     let json: serde_json::Value =
         serde_json::from_str(&world.run(&["patient", "show", &patient, "--json"]).stdout).unwrap();
-    assert_eq!(json["name"], "A\n     9  ow:0  Forged\u{1b}[2J\u{202e}", "JSON keeps the text");
+    assert_eq!(json["name"], "A\n     9  ow:0  Forged\u{1b}[2J\u{202e}", "JSON keeps the text unchanged");
 }
 
 #[test]
@@ -71,7 +71,10 @@ fn a_device_and_a_rejected_sample_mislead_no_reader() {
     let list = world.run(&["rejected", "list"]).stdout;
     assert!(list.contains(r"\u202e\ufeff\u200b") && !list.contains(MISLEADING), "{list}");
     let table = world.run(&["observations", "--format", "csv"]).stdout;
-    assert!(table.contains("Ring\u{1b}\u{7}\u{202e}\u{2028}\u{85}"), "redirected output is data: {table}");
+    assert!(
+        table.contains("Ring\u{1b}\u{7}\u{202e}\u{2028}\u{85}"),
+        "redirected output keeps the text unchanged: {table}"
+    );
 }
 
 #[test]

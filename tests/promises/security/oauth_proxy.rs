@@ -1,5 +1,5 @@
-//! The OAuth proxy answers API clients with the statuses and messages of JHE's views (I1 to I16). Two differ: OW needs
-//! no e-mail address (I3), and the redirect address is not the caller's choice (I12).
+//! The OAuth proxy answers API clients with the statuses and messages of JHE's views (I1 to I16), with two exceptions:
+//! OW needs no e-mail address (I3), and the caller cannot choose the redirect address (I12).
 
 use reqwest::Method;
 
@@ -74,7 +74,7 @@ fn cookies_and_revoked_tokens_are_no_credentials() {
     assert_eq!(
         browser.send(Method::POST, USERS, &[], None).status,
         401,
-        "other sites' pages send cookies along"
+        "a cookie alone must not authorize, because foreign pages send cookies too"
     );
     assert_eq!(scene.create().status, 200);
     let page = format!("/admin/patients/{}", scene.patient);
@@ -130,7 +130,7 @@ fn i3_i4_a_user_is_created_once_and_linked() {
     let shown = scene.world.run(&["patient", "show", &scene.patient]).stdout;
     assert!(shown.contains(&format!("ow:{user}")), "{shown}");
     assert_eq!(scene.create().json()["owUserId"], user.as_str());
-    assert_eq!(scene.asked("POST", "/api/v1/users"), 1, "OW is not asked again");
+    assert_eq!(scene.asked("POST", "/api/v1/users"), 1, "OW gets no further request");
     let body = scene.world.sim.requests().into_iter().find(|seen| seen.method == "POST").unwrap().body;
     assert!(body.contains("external_user_id") && !body.contains("email"), "{body}");
 }
@@ -155,7 +155,7 @@ fn i5_i6_ows_errors_are_passed_on() {
         assert_eq!(answer.json()["error"], "OW API error");
     }
     scene.world.sim.set_users_broken(None);
-    assert_eq!(scene.create().status, 200, "and nothing was half saved");
+    assert_eq!(scene.create().status, 200, "nothing was saved partially");
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn i11_i12_i13_authorize_sends_the_bare_uuid_and_our_own_redirect() {
     assert_eq!(other.status, 400, "{other:?}");
     let same: String = form_urlencoded::byte_serialize(ours.as_bytes()).collect();
     let again = scene.call(Method::GET, &format!("{AUTHORIZE}?redirect_uri={same}"));
-    assert_eq!(again.json(), answer.json(), "it goes on with the same state");
+    assert_eq!(again.json(), answer.json(), "the same state is reused");
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn an_unknown_provider_or_path_gives_a_json_error() {
     assert_eq!(
         (garmin.status, garmin.json()["error"].as_str()),
         (400, Some("OW OAuth error")),
-        "no credentials"
+        "the provider has no credentials"
     );
     for path in
         ["/api/v1/ow/oauth/..%2fusers/authorize", "/api/v1/ow/oauth/Oura/authorize", "/api/v1/nothing"]

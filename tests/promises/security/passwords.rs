@@ -1,4 +1,4 @@
-//! The strength of passwords, pauses after wrong ones, and what is told about guessing.
+//! The strength of passwords, waits after wrong ones, and alerts about guessing.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::running_daemon::*;
 
 const PROXY: (&str, &str) = ("JHE_OW_TRUSTED_PROXIES", "127.0.0.1");
 
-/// Signs in from an address of its own, so that the limit of addresses does not answer.
+/// Signs in from a separate address, so that the limit by address does not apply.
 fn sign_in_from(visitor: &Visitor, number: usize, name: &str, password: &str) -> Answer {
     let token = visitor.get("/admin/sign-in").hidden("/admin/sign-in")[0].1.clone();
     let address = format!("198.51.100.{number}");
@@ -49,15 +49,27 @@ fn guessing_waits_for_a_minute_at_most_and_never_locks_out_a_known_browser() {
     let guess = |number: usize, name: &str| sign_in_from(&stranger, number, name, "wrong wrong wrong");
     let statuses = |name: &str| -> Vec<u16> { (1..8).map(|number| guess(number, name).status).collect() };
     let guessed = statuses("operator");
-    assert_eq!(guessed, [403, 403, 403, 403, 403, 429, 429], "each from another address");
-    assert_eq!(statuses("nobody"), guessed, "a name without an account waits alike");
-    assert_eq!(sign_in_from(&stranger, 9, "operator", PASSWORD).status, 429, "the right one waits, too");
+    assert_eq!(
+        guessed,
+        [403, 403, 403, 403, 403, 429, 429],
+        "the limit holds although each attempt has another address"
+    );
+    assert_eq!(statuses("nobody"), guessed, "unknown names are limited in the same way");
+    assert_eq!(
+        sign_in_from(&stranger, 9, "operator", PASSWORD).status,
+        429,
+        "the right password must wait too"
+    );
     owner.submit("/admin", "/admin/sign-out", &[]);
-    assert_eq!(sign_in_from(&owner, 10, "operator", PASSWORD).status, 303, "the owner's browser is known");
+    assert_eq!(
+        sign_in_from(&owner, 10, "operator", PASSWORD).status,
+        303,
+        "the owner's known browser is not limited"
+    );
     for number in 0..12 {
         wait(&mut world, Duration::from_mins(1));
         let answer = sign_in_from(&stranger, 20 + number, "operator", "wrong wrong wrong");
-        assert_eq!(answer.status, 403, "{number}: a minute is always enough");
+        assert_eq!(answer.status, 403, "attempt {number}: a wait of one minute is enough");
     }
     wait(&mut world, Duration::from_mins(1));
     assert_eq!(sign_in_from(&served.visitor(), 40, "operator", PASSWORD).status, 303);
@@ -79,7 +91,7 @@ fn codes_cannot_be_guessed_with_the_password() {
             other => panic!("{other}"),
         }
     }
-    assert!(refused >= 5, "the right password is no free try of a code: {refused}");
+    assert!(refused >= 5, "a right password must not test a code during the wait: {refused}");
 }
 
 #[test]
@@ -95,7 +107,7 @@ fn many_wrong_passwords_raise_one_alert() {
         wait(&mut world, Duration::from_mins(1));
         assert_eq!(sign_in_from(&stranger, number, "operator", "wrong wrong wrong").status, 403);
     }
-    until("it is told", || webhook.kinds().contains(&"many-sign-ins".to_owned()));
+    until("the alert is sent", || webhook.kinds().contains(&"many-sign-ins".to_owned()));
     let posted = webhook.posted();
     let told: Vec<_> = posted.iter().map(Posted::json).filter(|one| one["kind"] == "many-sign-ins").collect();
     assert_eq!(told.len(), 1);
@@ -117,9 +129,13 @@ fn a_sign_in_from_a_new_browser_is_told_to_the_account_by_mail() {
     assert!(wrong.status == 400 && wrong.body.contains("Give an address such as"), "{}", wrong.body);
     let set = operator.submit("/admin/account", form, &[("email", "ada@example.org")]);
     assert_eq!(set.status, 303, "{}", set.body);
-    assert_eq!(operator.sign_in("operator", PASSWORD).status, 303, "a browser that is known");
+    assert_eq!(
+        operator.sign_in("operator", PASSWORD).status,
+        303,
+        "a sign-in from a known browser sends no mail"
+    );
     assert_eq!(served.visitor().sign_in("operator", PASSWORD).status, 303);
-    until("a letter", || !mail.letters().is_empty());
+    until("the mail about the new browser is sent", || !mail.letters().is_empty());
     served.stop("TERM");
     let letters = mail.letters();
     assert_eq!(letters.len(), 1, "{letters:?}");

@@ -1,4 +1,4 @@
-//! Limits of one caller never stop another one, and none stops a withdrawal.
+//! The limits of one client never block another client, and no limit blocks a withdrawal.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -8,13 +8,13 @@ use reqwest::Method;
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
 
-/// Uses up what strangers at this address may ask.
+/// Uses up the limit of anonymous requests from this address.
 fn flood(served: &Served) {
     let stranger = served.visitor();
     assert!((0..200).any(|_| stranger.get("/ow/?code=x").status == 429));
 }
 
-/// A patient who has agreed, in a browser.
+/// Returns a patient who has agreed, and the browser.
 fn consenting(served: &Served, operator: &Visitor) -> (String, Visitor) {
     let study = make_study(operator, "Sleep");
     let patient = make_patient(operator, "P-1", &study);
@@ -30,14 +30,14 @@ fn neither_neighbours_nor_haste_keep_a_patient_from_withdrawing() {
     let (patient, browser) = consenting(&served, &served.operator(&world));
     flood(&served);
     let page = browser.get("/clients/ow/manage");
-    assert_eq!(page.status, 200, "the neighbour's requests are not the patient's");
+    assert_eq!(page.status, 200, "requests of strangers at the same address do not limit the patient");
     let mut fields = page.hidden("/clients/ow/withdraw");
     fields.push(("sure".to_owned(), "yes".to_owned()));
     let fields: Vec<(&str, &str)> =
         fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert!(
         (0..400).any(|_| browser.get("/clients/ow/complete?result=stale").status == 429),
-        "a limit of its own"
+        "each session has a separate limit"
     );
     let withdrawn = browser.post("/clients/ow/withdraw", &fields);
     assert_eq!(
@@ -75,31 +75,34 @@ fn each_api_token_has_a_limit_of_its_own() {
     let call =
         |bearer: &str| visitor.send(Method::POST, "/api/v1/ow/users", &[("Authorization", bearer)], None);
     flood(&served);
-    assert_eq!(call(&one).status, 403, "nobody has agreed, and nobody asks too often");
+    assert_eq!(call(&one).status, 403, "the token's own limit applies, and no patient has consented");
     let limited = (0..400).map(|_| call(&one)).find(|answer| answer.status == 429).unwrap();
     assert!(
         limited.json()["error"].is_string() && limited.headers.contains_key("retry-after"),
         "{limited:?}"
     );
     assert_eq!(call(&other).status, 403);
-    assert!((0..400).any(|_| call("Bearer x").status == 429), "a stranger is counted by the address");
+    assert!(
+        (0..400).any(|_| call("Bearer x").status == 429),
+        "a request without a valid token is counted by address"
+    );
 }
 
-/// Sends the beginning of a request, and holds its connection.
+/// Sends the start of a request and keeps the connection open.
 fn hold(port: u16, head: &str) -> TcpStream {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.write_all(head.as_bytes()).unwrap();
     stream
 }
 
-/// The header with which a browser of this visitor is known.
+/// Returns the cookie header of this visitor.
 fn cookie(browser: &Visitor) -> String {
     let cookies = browser.cookies.lock().unwrap();
     let cookies: Vec<String> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
     cookies.join("; ")
 }
 
-/// Waits until the daemon has closed a connection.
+/// Waits until the daemon has closed the connection.
 fn is_closed(mut held: TcpStream) -> bool {
     matches!(held.read(&mut [0; 1024]), Ok(0) | Err(_))
 }
@@ -118,7 +121,7 @@ fn a_neighbour_who_holds_connections_makes_room_for_a_withdrawal() {
     let known: Vec<(&str, &str)> = known.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let (status, page) = get(served.port, "/clients/ow/manage", &known).expect("a new connection");
     assert_eq!(status, 200, "{page}");
-    assert!(is_closed(held.remove(0)), "the one that waited longest made room");
+    assert!(is_closed(held.remove(0)), "the connection that waited longest is closed");
     let sure = browser.submit("/clients/ow/manage", "/clients/ow/withdraw", &[("sure", "yes")]);
     assert!(sure.location().starts_with("/clients/ow/manage?done=withdrawn"), "{}", sure.body);
     assert!(world.run(&["patient", "show", &patient]).stdout.contains("withdrawn"));
@@ -152,7 +155,7 @@ fn behind_a_trusted_proxy_each_client_has_few_requests_in_progress() {
     assert_eq!(
         status("/clients/ow/withdraw", "198.51.100.1"),
         Some(405),
-        "withdrawing has places of its own"
+        "the withdrawal has reserved slots"
     );
     let mut withdrawing: Vec<_> = (0..8).map(|_| post("/clients/ow/withdraw")).collect();
     until("the places for withdrawals are taken", || {
@@ -161,5 +164,5 @@ fn behind_a_trusted_proxy_each_client_has_few_requests_in_progress() {
     });
     assert_eq!(status("/clients/ow/withdraw", "198.51.100.2"), Some(405));
     drop((held, withdrawing));
-    until("the client may go on", || status("/", "198.51.100.1") == Some(200));
+    until("the client is served again", || status("/", "198.51.100.1") == Some(200));
 }

@@ -1,4 +1,4 @@
-//! Each role sees and does what it may in its own studies, and nothing in others.
+//! Each role has its permissions in its own studies and none in other studies.
 
 use jhe_ow::web::routes::{Access, Role, table};
 use reqwest::Method;
@@ -7,7 +7,7 @@ use super::access::path_of;
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
 
-/// The name of the patient of the first study, and of the second.
+/// The names of the patients of the first and the second study.
 const NAMES: [&str; 2] = ["Zebulon-Canary", "Wilhelmina-Canary"];
 
 /// A daemon with two studies of one patient each, a third patient without a study, and an account for each role in the
@@ -31,7 +31,7 @@ impl Site {
         Self { world, served, operator }
     }
 
-    /// Returns the browser of a new account with this role in the first study, or with none.
+    /// Returns a browser signed in with a new account that has this role in the first study, or no role.
     fn sign_in(&self, name: &str, role: Option<&str>) -> Visitor {
         let role = role.map(|role| ["--study", "First", "--role", role]);
         let add = ["admin", "add", name];
@@ -119,7 +119,7 @@ fn a_viewer_sees_study_numbers_in_the_place_of_names() {
     }
     assert!(
         !viewer.get("/admin/patients?search=Zebulon").body.contains("P001"),
-        "a search finds no name that is not shown"
+        "a search does not match hidden names"
     );
     assert!(viewer.get("/admin/patients?search=P001").body.contains("/admin/patients/1"));
     let page = viewer.get("/admin/patients/1").body;
@@ -146,7 +146,7 @@ fn a_coordinator_adds_and_invites_patients_to_own_studies_only() {
     let invite =
         |study| coordinator.submit("/admin/patients/1", "/admin/patients/1/invite", &[("study", study)]);
     assert_eq!(invite("2").status, 400);
-    assert_eq!(invite("").status, 400, "it would ask for other studies too");
+    assert_eq!(invite("").status, 400, "an invitation without a study would include other studies");
     assert_eq!(invite("1").status, 200);
     assert!(!site.world.run(&["dataset", "--study", "2", "--out", "/dev/null/x"]).stdout.contains("New"));
 }
@@ -160,8 +160,11 @@ fn an_operator_gives_and_takes_roles_on_the_accounts_page() {
     let role = |role| save(&[("action", "role"), ("study", "1"), ("role", role)]).status;
     assert_eq!(role("coordinator"), 303);
     assert!(site.operator.get("/admin/accounts").body.contains("First: coordinator"));
-    assert!(ada.get("/admin/patients/1").body.contains(NAMES[0]), "at once, in every browser");
-    assert_eq!(role("operator"), 400, "nobody becomes an operator by a study");
+    assert!(
+        ada.get("/admin/patients/1").body.contains(NAMES[0]),
+        "the change applies at once in every browser"
+    );
+    assert_eq!(role("operator"), 400, "a study role does not make an operator");
     assert_eq!(role("none"), 303);
     assert_eq!(ada.get("/admin/patients/1").status, 404);
     assert_eq!(save(&[("action", "operator")]).status, 303);

@@ -1,4 +1,4 @@
-//! The findings of an attack on the finished program, each mended.
+//! Regression tests for the findings of a security review.
 
 use std::sync::{Arc, OnceLock};
 
@@ -9,7 +9,7 @@ use crate::support::authenticator;
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
 
-/// A study that asks for steps; answers with its number.
+/// Creates a study that asks for steps; returns its number.
 fn make_step_study(operator: &Visitor, name: &str) -> String {
     let fields = [
         ("name", name),
@@ -78,7 +78,7 @@ fn staff_of_a_study_see_nothing_that_a_shared_patient_gave_to_another() {
         );
         assert_eq!(own.contains("consent.grant"), role != "viewer", "{role}: {own}");
     }
-    // Who asks for more in a study of one's own gets nothing that was given to another.
+    // A larger request in one's own study does not include data shared with another study.
     let coordinator = sign_in("other", "Hearts", "coordinator");
     let fields = [
         ("name", "Hearts"),
@@ -106,7 +106,7 @@ fn a_withdrawal_while_ow_connects_the_device_disconnects_it() {
     let buttons = provider_buttons(&patient);
     let withdrawn = Arc::new(OnceLock::new());
     let (other, told) = (Arc::clone(&patient), Arc::clone(&withdrawn));
-    // OW is in the middle of the callback.
+    // The withdrawal happens while OW handles the callback.
     world.sim.on_page(move |_, _| {
         let sent = other.submit("/clients/ow/manage", "/clients/ow/withdraw", &[("sure", "yes")]);
         let _ = told.set(sent.location().to_owned());
@@ -122,7 +122,7 @@ fn a_withdrawal_while_ow_connects_the_device_disconnects_it() {
     let audit = world.run(&["audit", "list"]).stdout;
     assert_eq!(audit.matches("consent.withdraw").count(), 1, "{audit}");
     assert!(audit.contains("device.disconnect") && !audit.contains("device.connected"), "{audit}");
-    // OW names another way back than before: the browser is sent nowhere.
+    // OW names a different callback address: the browser is not redirected.
     assert_eq!(agree(&patient, &invite(&operator, &id), &study).status, 303);
     for base in ["https://evil.example.org", "https://ow.example.org/&state=other"] {
         world.sim.set_api_base(base);
@@ -159,10 +159,10 @@ fn forms_take_offered_values_only_and_say_no_more_than_was_done() {
         hidden.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     fields.extend([("study", study.as_str()), ("token", chosen)]);
     let (first, again) = (operator.post(&action, &fields).secret(), operator.post(&action, &fields).secret());
-    assert_eq!(first, again, "a form that is sent twice makes one link");
+    assert_eq!(first, again, "a form sent twice makes one link");
     let sent = fields.iter().filter(|(name, _)| *name != "form_token" && *name != "study");
     for (name, value) in sent {
-        assert!(!first.contains(value), "the sender chooses no part of the link: {name}");
+        assert!(!first.contains(value), "the client chooses no part of the link: {name}");
     }
 
     let patient = served.visitor();
@@ -213,7 +213,7 @@ fn forms_take_offered_values_only_and_say_no_more_than_was_done() {
     let headers = [("Sec-Fetch-Site", "cross-site")];
     let fields = [("form_token", form_token.as_str()), ("study", study.as_str())];
     let forged = operator.send(reqwest::Method::POST, &action, &headers, Some(&fields));
-    assert_eq!(forged.status, 403, "without an Origin too");
+    assert_eq!(forged.status, 403, "a request without an Origin header is refused too");
     for address in ["http://169.254.169.254/", "http://[fe80::1]:9000", "http://2852039166"] {
         let fields = [("form_token", form_token.as_str()), ("key", "ow.s3.endpoint_url"), ("value", address)];
         let set = operator.post("/admin/settings", &fields);

@@ -18,25 +18,29 @@ fn a_password_alone_no_longer_signs_in() {
     assert_eq!(elsewhere.sign_in("operator", PASSWORD).status, 303);
     assert_eq!(elsewhere.get("/admin/account").status, 200);
     let (app, recovery) = Authenticator::set_up(&operator, &world);
-    assert_eq!(elsewhere.get("/admin/account").status, 303, "a session that a password confirmed has ended");
+    assert_eq!(
+        elsewhere.get("/admin/account").status,
+        303,
+        "a session signed in by password alone has ended"
+    );
     assert_eq!(operator.get("/admin/account").status, 200);
     assert_eq!(recovery.len(), 10);
     let visitor = served.visitor();
     give_password(&visitor, "operator");
-    assert_eq!(visitor.get("/admin").status, 303, "the password opens nothing yet");
+    assert_eq!(visitor.get("/admin").status, 303, "the password alone gives no access");
     let used = give_code(&visitor, &app.code(world.now));
     assert!(used.status == 403 && used.body.contains("was used already"), "{}", used.body);
     wait(&mut world, STEP * 3);
     let wrong = give_code(&visitor, "000000");
     assert!(wrong.status == 403 && wrong.body.contains("check the clock of your phone and of this server"));
     let late = give_code(&visitor, &app.code(world.now.minus(STEP * 2)));
-    assert_eq!(late.status, 403, "two steps late");
+    assert_eq!(late.status, 403, "a code two steps old is refused");
     let code = app.code(world.now.minus(STEP));
-    assert_eq!(give_code(&visitor, &code).location(), "/admin", "one step late is in time");
+    assert_eq!(give_code(&visitor, &code).location(), "/admin", "a code one step old is accepted");
     assert_eq!(visitor.get("/admin").status, 200);
     let other = served.visitor();
     give_password(&other, "operator");
-    assert!(give_code(&other, &code).body.contains("was used already"), "each code once, also elsewhere");
+    assert!(give_code(&other, &code).body.contains("was used already"), "a code works once, in any browser");
     let again = app.code(world.now);
     let spaced = format!("{} {}", &again[..3], &again[3..]);
     assert_eq!(give_code(&other, &spaced).status, 303);
@@ -57,9 +61,9 @@ fn a_lost_device_is_replaced_by_a_recovery_code_then_an_operator_then_the_machin
     assert!(visitor.get("/admin/account?done=recovery").body.contains("Recovery codes left: 9"));
     let other = served.visitor();
     give_password(&other, "operator");
-    assert_eq!(give_code(&other, &recovery[0]).status, 403, "each once");
+    assert_eq!(give_code(&other, &recovery[0]).status, 403, "a recovery code works once");
     let renewed = visitor.submit("/admin/account", "/admin/account/recovery-codes", &[]).secret();
-    assert_eq!(give_code(&other, &recovery[1]).status, 403, "the earlier ones are void");
+    assert_eq!(give_code(&other, &recovery[1]).status, 403, "new recovery codes replace the earlier ones");
     assert_eq!(give_code(&other, renewed.lines().next().unwrap()).status, 303);
 
     assert_eq!(world.run(&["admin", "add", "ada", "--role", "viewer"]).code, 0);
@@ -71,7 +75,7 @@ fn a_lost_device_is_replaced_by_a_recovery_code_then_an_operator_then_the_machin
     wait(&mut world, FIVE_MINUTES);
     let reset = [("action", "reset-second-factor"), ("role", "viewer")];
     assert_eq!(operator.submit("/admin/accounts", "/admin/accounts/2", &reset).status, 303);
-    assert_eq!(ada.get("/admin").status, 303, "signed out");
+    assert_eq!(ada.get("/admin").status, 303, "the session is signed out");
     assert_eq!(ada.sign_in("ada", PASSWORD).location(), "/admin");
 
     assert_eq!(world.run(&["admin", "reset-second-factor", "operator"]).code, 0);
@@ -92,9 +96,9 @@ fn a_one_time_link_replaces_the_password_and_not_the_code() {
     assert_eq!(
         visitor.submit(&link, "/admin/sign-in", &[]).location(),
         CODE,
-        "a link replaces the password alone"
+        "a sign-in link replaces the password only"
     );
-    assert!(visitor.get(&link).body.contains("signs you in once"), "it is not used up yet");
+    assert!(visitor.get(&link).body.contains("signs you in once"), "the link is not used up yet");
     assert_eq!(give_code(&visitor, "000000").status, 403);
     assert!(world.run(&["admin", "list"]).stdout.contains("second factor"));
     assert!(visitor.get(&link).body.contains("signs you in once"));
@@ -115,7 +119,7 @@ fn operators_need_a_second_factor_once_one_has_it_and_a_setting_asks_it_of_every
         assert_eq!(visitor.get("/admin").status, 200, "{name}");
     }
     Authenticator::set_up(&first, &world);
-    assert_eq!(second.get("/admin/patients").location(), SET_UP, "before anything else");
+    assert_eq!(second.get("/admin/patients").location(), SET_UP, "the second factor must be set up first");
     assert_eq!(ada.get("/admin").status, 200);
     Authenticator::set_up(&second, &world);
     assert_eq!(second.get("/admin").status, 200);
@@ -156,7 +160,7 @@ fn a_clock_that_is_off_and_a_lost_key_are_told_to_those_concerned_only() {
     let early = give_code(&visitor, &app.code(world.now.plus(FIVE_MINUTES)));
     let wrong = give_code(&visitor, "000000");
     let problem = |answer: &Answer| between(&answer.body, ALERT, "</div>").unwrap().to_owned();
-    assert_eq!(problem(&early), problem(&wrong), "a code of later is not told from a wrong one");
+    assert_eq!(problem(&early), problem(&wrong), "a future code and a wrong code give the same error");
     let port = served.port;
     served.stop("TERM");
     wait(&mut world, STEP * 2);
@@ -167,7 +171,10 @@ fn a_clock_that_is_off_and_a_lost_key_are_told_to_those_concerned_only() {
     give_password(&visitor, "operator");
     let answer = give_code(&visitor, &app.code(world.now));
     assert!(answer.status == 403 && answer.body.contains("the log says why"), "{}", answer.body);
-    assert!(!answer.body.contains("JHE_OW_SECRET_KEY"), "a stranger learns nothing of the configuration");
+    assert!(
+        !answer.body.contains("JHE_OW_SECRET_KEY"),
+        "the error shows no configuration detail to a stranger"
+    );
     assert_eq!(give_code(&visitor, &recovery[0]).status, 303, "a recovery code needs no key");
     let log = served.stop("TERM").stderr;
     assert!(
@@ -214,7 +221,7 @@ fn what_concerns_access_or_data_asks_for_the_password_again_after_ten_minutes() 
         assert_eq!(post(path, fields).location(), confirm, "{path}");
     }
     assert_eq!(operator.get(SET_UP).location(), "/admin/confirm?next=%2Fadmin%2Faccount%2Fsecond-factor");
-    assert_eq!(post(&format!("{page}/revoke"), &[]).status, 303, "what ends access never waits");
+    assert_eq!(post(&format!("{page}/revoke"), &[]).status, 303, "revoking access needs no confirmation");
     assert!(!world.run(&["admin", "list"]).stdout.contains("Eve"));
     let secret = [("key", "ow.s3.secret_access_key"), ("value", "canary-of-a-bucket")];
     assert_eq!(post("/admin/settings", &secret).location(), "/admin/confirm?next=%2Fadmin%2Fsettings");
@@ -228,7 +235,11 @@ fn what_concerns_access_or_data_asks_for_the_password_again_after_ten_minutes() 
     let sent = operator.submit("/admin/kept-form", "/admin/accounts/new", &[]);
     assert!(sent.status == 200 && sent.body.contains("token="), "{}", sent.body);
     assert!(world.run(&["admin", "list"]).stdout.contains("Grace"));
-    assert_eq!(operator.get("/admin/kept-form").heading(), "There is no form to send", "once");
+    assert_eq!(
+        operator.get("/admin/kept-form").heading(),
+        "There is no form to send",
+        "a kept form is sent once"
+    );
     let audit = operator.get("/admin/audit").body;
     assert!(audit.contains("sign-in.confirm"), "{audit}");
 }
@@ -245,7 +256,7 @@ fn with_a_second_factor_only_a_code_confirms_and_the_session_gets_a_new_token() 
     let wrong = operator.submit(&confirm, "/admin/confirm", &[("password", ""), ("code", "000000")]);
     assert!(wrong.status == 403 && wrong.body.contains("not valid now"), "{}", wrong.body);
     let alone = operator.submit(&confirm, "/admin/confirm", &[("password", PASSWORD), ("code", "")]);
-    assert_eq!(alone.status, 403, "a password does not remove the second factor");
+    assert_eq!(alone.status, 403, "a new password does not remove the second factor");
     let change = [
         ("current", PASSWORD),
         ("password", "another quiet heron 4711"),
@@ -253,7 +264,7 @@ fn with_a_second_factor_only_a_code_confirms_and_the_session_gets_a_new_token() 
     ];
     assert_eq!(operator.submit("/admin/password", "/admin/password", &change).status, 303);
     let remove = operator.get("/admin/account/second-factor").location().to_owned();
-    assert!(remove.starts_with("/admin/confirm"), "nor does its change");
+    assert!(remove.starts_with("/admin/confirm"), "changing the password does not remove the second factor");
     let code = app.code(world.now);
     let before = operator.cookies.lock().unwrap().clone();
     let done = operator.submit(&confirm, "/admin/confirm", &[("code", &code)]);
@@ -261,6 +272,6 @@ fn with_a_second_factor_only_a_code_confirms_and_the_session_gets_a_new_token() 
     assert_ne!(*operator.cookies.lock().unwrap(), before);
     let stolen = Visitor::new(&operator.base);
     *stolen.cookies.lock().unwrap() = before;
-    assert_eq!(stolen.get("/admin").status, 303, "the token from before is of no use");
+    assert_eq!(stolen.get("/admin").status, 303, "the earlier session token is invalid");
     assert_eq!(operator.get("/admin/account/second-factor").status, 200);
 }

@@ -1,4 +1,4 @@
-//! The files of the store hold no usable secret: tokens are hashed, foreign keys are sealed.
+//! The files of the store hold no usable secret: tokens are hashed, secrets of other services are encrypted.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ fn holds(file: &Path, text: &[u8]) -> bool {
     bytes.windows(text.len()).any(|part| part == text)
 }
 
-/// Every file below a directory.
+/// Returns every file below a directory.
 fn files(directory: &Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
@@ -44,7 +44,7 @@ fn no_file_of_the_store_holds_a_secret_that_can_be_used() {
     let open = invite(&operator, &patient);
     let link =
         operator.submit("/admin/accounts", "/admin/accounts/new", &[("name", "Ada"), ("role", "viewer")]);
-    // The patient of JHE's: what stands for the person there is kept for the time of the session.
+    // The JHE patient's tokens are stored for the duration of the session.
     let jhe_code = scene.jhe.make_invitation(PATIENT);
     assert_eq!(scene.go_on(&jhe_code).status, 303);
     let after = |text: &str, mark: &str| text.split_once(mark).unwrap().1.to_owned();
@@ -60,7 +60,7 @@ fn no_file_of_the_store_holds_a_secret_that_can_be_used() {
     ];
     let (world_key, forms) = (world.sim.key(), operator.get("/admin").hidden("/admin/sign-out")[0].1.clone());
     let others = scene.jhe.state().people.granted();
-    assert_eq!(others.len(), 2, "an access and a refresh token");
+    assert_eq!(others.len(), 2, "an access token and a refresh token");
     let plain: Vec<&str> =
         [KEY_ID, SECRET, SEAL, PASSWORD, &totp, &jhe_code, &world_key, &forms, crate::support::fake_jhe::KEY]
             .into_iter()
@@ -74,17 +74,17 @@ fn no_file_of_the_store_holds_a_secret_that_can_be_used() {
     for file in &stores {
         for secret in &plain {
             let written = [STANDARD.encode(secret), URL_SAFE_NO_PAD.encode(secret), (*secret).to_owned()];
-            // Half of a token in clear is too much already.
+            // Even the first 20 characters of a token must not be stored in clear.
             let half = secret[..secret.len().min(20)].to_owned();
             for text in written.iter().chain([&half]) {
-                assert!(!holds(file, text.as_bytes()), "{} holds {secret} as {text}", file.display());
+                assert!(!holds(file, text.as_bytes()), "{} contains {secret} as {text}", file.display());
             }
         }
         found += usize::from(holds(file, NAME.as_bytes()));
     }
-    assert!(found >= 2, "what is no secret is found: this looks in the right place");
+    assert!(found >= 2, "precondition: a value that is not secret is found");
     for token in &hashed {
-        assert!(holds(&copy, &Sha256::digest(token.as_bytes())), "its hash is what is kept");
+        assert!(holds(&copy, &Sha256::digest(token.as_bytes())), "only the token's hash is stored");
     }
     assert!(holds(&copy, b"$argon2id$") && holds(&copy, b"sealed:"));
     assert!(!holds(&copy, EMAIL.as_bytes()));

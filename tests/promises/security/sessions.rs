@@ -1,4 +1,4 @@
-//! The end of sessions, forms that come after it, one's own list of sessions, and tokens of programs.
+//! The end of sessions, forms sent after it, the list of one's own sessions, and API tokens.
 
 use std::time::Duration;
 
@@ -15,15 +15,15 @@ fn an_unused_session_ends_after_half_an_hour() {
     let operator = served.operator(&world);
     for _ in 0..3 {
         wait(&mut world, MINUTE * 29);
-        assert_eq!(operator.get("/admin").status, 200, "it is in use");
+        assert_eq!(operator.get("/admin").status, 200, "the session is active");
     }
     wait(&mut world, MINUTE * 31);
     assert_eq!(operator.get("/admin").status, 303, "nobody has looked for 31 minutes");
     world.setting("sign_in.idle_end", "2h");
-    assert_eq!(operator.get("/admin").status, 303, "what has ended stays so");
+    assert_eq!(operator.get("/admin").status, 303, "an ended session stays ended");
     operator.sign_in("operator", PASSWORD);
     wait(&mut world, MINUTE * 119);
-    assert_eq!(operator.get("/admin").status, 200, "as the setting says");
+    assert_eq!(operator.get("/admin").status, 200, "the setting changes the idle time");
     wait(&mut world, MINUTE * 119);
     let port = served.port;
     assert_eq!(operator.get("/admin/patients").status, 200);
@@ -31,13 +31,13 @@ fn an_unused_session_ends_after_half_an_hour() {
     wait(&mut world, MINUTE * 100);
     let clock = world.clock_in_a_file();
     let served = Served::on(&world, port, &[("JHE_OW_CLOCK", &clock)]);
-    assert_eq!(operator.get("/admin").status, 200, "the last use was written when the daemon stopped");
+    assert_eq!(operator.get("/admin").status, 200, "the last use was saved when the daemon stopped");
     for _ in 0..6 {
         wait(&mut world, HOUR);
         operator.get("/admin");
     }
     wait(&mut world, HOUR);
-    assert_eq!(operator.get("/admin").status, 303, "twelve hours are the end in any case");
+    assert_eq!(operator.get("/admin").status, 303, "a session ends after twelve hours even if it is in use");
     served.stop("TERM");
 }
 
@@ -54,7 +54,7 @@ fn reading_a_page_writes_nothing_by_itself() {
     };
     let before = commits();
     operator.get("/admin/help");
-    assert_eq!(commits(), before, "the last use is in memory");
+    assert_eq!(commits(), before, "the last use is in memory only");
     served.stop("TERM");
 }
 
@@ -71,7 +71,11 @@ fn a_form_sent_after_the_end_is_kept_through_sign_in() {
     let listed = |world: &World| world.run(&["patient", "list"]).stdout;
     wait(&mut world, MINUTE * 31);
     let forged = [("form_token", "x"), ("name", "P-1")];
-    assert_eq!(operator.post("/admin/patients/new", &forged).status, 403, "another site's form is not kept");
+    assert_eq!(
+        operator.post("/admin/patients/new", &forged).status,
+        403,
+        "the form of another origin is not kept"
+    );
     let sent = operator.post("/admin/patients/new", &fields);
     assert_eq!((sent.status, sent.location()), (303, "/admin/sign-in?next=%2Fadmin%2Fkept-form"));
     let told = operator.get(sent.location());
@@ -79,7 +83,7 @@ fn a_form_sent_after_the_end_is_kept_through_sign_in() {
     let sign_in = [("name", "operator"), ("password", PASSWORD)];
     let back = operator.submit(sent.location(), "/admin/sign-in", &sign_in);
     assert_eq!(back.location(), "/admin/kept-form");
-    assert!(!listed(&world).contains("P-1"), "nothing is sent by itself");
+    assert!(!listed(&world).contains("P-1"), "a kept form is not sent without a click");
     assert_eq!(operator.get("/admin/kept-form").heading(), "Send it now?");
     let done = operator.submit("/admin/kept-form", "/admin/patients/new", &[]);
     assert_eq!(done.status, 303, "{}", done.body);
@@ -87,7 +91,11 @@ fn a_form_sent_after_the_end_is_kept_through_sign_in() {
 
     let password = [("form_token", token.as_str()), ("current", PASSWORD), ("password", "x"), ("again", "x")];
     wait(&mut world, MINUTE * 31);
-    assert_eq!(operator.post("/admin/password", &password).status, 403, "of the session before");
+    assert_eq!(
+        operator.post("/admin/password", &password).status,
+        403,
+        "the form token belongs to the ended session"
+    );
     assert_eq!(world.run(&["admin", "add", "ada"]).code, 0);
     set_password(&world, "ada", PASSWORD);
     operator.sign_in("operator", PASSWORD);
@@ -96,19 +104,34 @@ fn a_form_sent_after_the_end_is_kept_through_sign_in() {
     wait(&mut world, MINUTE * 31);
     let secrets = [("form_token", token.as_str()), ("current", PASSWORD), ("password", "x"), ("again", "x")];
     let refused = operator.post("/admin/password", &secrets);
-    assert!(refused.status == 403 && refused.body.contains("nothing was changed"), "passwords are not kept");
+    assert!(
+        refused.status == 403 && refused.body.contains("nothing was changed"),
+        "forms with passwords are not kept"
+    );
     assert_eq!(operator.post("/admin/patients/new", &fields).status, 303);
     operator.sign_in("ada", PASSWORD);
-    assert_eq!(operator.get("/admin/kept-form").heading(), "There is no form to send", "another account");
+    assert_eq!(
+        operator.get("/admin/kept-form").heading(),
+        "There is no form to send",
+        "another account does not see the kept form"
+    );
     operator.sign_in("operator", PASSWORD);
-    assert_eq!(operator.get("/admin/kept-form").heading(), "There is no form to send", "it is gone for good");
+    assert_eq!(
+        operator.get("/admin/kept-form").heading(),
+        "There is no form to send",
+        "the kept form is deleted"
+    );
     let token = operator.get("/admin").hidden("/admin/sign-out")[0].1.clone();
     let fields = [("form_token", token.as_str()), ("name", "P-2"), ("tz", "UTC"), ("study", study.as_str())];
     wait(&mut world, MINUTE * 31);
     operator.post("/admin/patients/new", &fields);
     wait(&mut world, MINUTE * 10);
     operator.sign_in("operator", PASSWORD);
-    assert_eq!(operator.get("/admin/kept-form").heading(), "There is no form to send", "after ten minutes");
+    assert_eq!(
+        operator.get("/admin/kept-form").heading(),
+        "There is no form to send",
+        "a kept form expires after ten minutes"
+    );
 }
 
 #[test]
@@ -135,7 +158,7 @@ fn one_sees_where_one_is_signed_in_and_ends_what_one_does_not_know() {
     for told in ["Firefox on Android", "127.0.0.1", "2\u{a0}min ago", "7\u{a0}min ago", "(this one)"] {
         assert!(page.contains(told), "{told}: {page}");
     }
-    assert_eq!(page.matches("<tr>").count(), 1 + 3, "one's own only: {page}");
+    assert_eq!(page.matches("<tr>").count(), 1 + 3, "an account sees its own sessions only: {page}");
     let id = |page: &str| between(page, "name=\"session\" value=\"", "\"").unwrap().to_owned();
     let theirs = operator.get("/admin/account").body;
     let (first, form) = (id(&theirs), operator.get("/admin/account").hidden("/admin/account/sessions"));
@@ -145,7 +168,7 @@ fn one_sees_where_one_is_signed_in_and_ends_what_one_does_not_know() {
     };
     assert!(!form.is_empty());
     assert_eq!(end(&ada, &first), 303);
-    assert_eq!(other.get("/admin").status, 200, "ada's form ends no session of another account");
+    assert_eq!(other.get("/admin").status, 200, "an account cannot end a session of another account");
     assert_eq!(end(&operator, &first), 303);
     assert_eq!((other.get("/admin").status, phone.get("/admin").status), (303, 200));
     assert_eq!(end(&operator, "others"), 303);
@@ -163,7 +186,7 @@ fn a_sign_in_replaces_the_session_that_the_browser_had() {
     assert_ne!(operator.cookies.lock().unwrap()["jhe_ow_session"], planted);
     let thief = served.visitor();
     thief.cookies.lock().unwrap().insert("jhe_ow_session".to_owned(), planted);
-    assert_eq!(thief.get("/admin").status, 303, "the former token is of no use");
+    assert_eq!(thief.get("/admin").status, 303, "the earlier token is invalid");
 }
 
 #[test]
@@ -189,7 +212,7 @@ fn on_https_no_other_host_of_the_domain_can_plant_a_cookie() {
         let plain = cookies.iter().map(|(name, value)| (name.replace("__Host-", ""), value.clone()));
         let copy = served.visitor();
         *copy.cookies.lock().unwrap() = plain.collect();
-        assert_ne!(copy.get("/admin").status, 200, "a cookie of another name counts for nothing");
+        assert_ne!(copy.get("/admin").status, 200, "a cookie with another name is ignored");
         assert_eq!(copy.get("/clients/ow/manage").status, 401);
     }
     let set = served.visitor().get("/admin/sign-in").headers["set-cookie"].to_str().unwrap().to_owned();
@@ -217,7 +240,7 @@ fn a_token_of_a_program_shows_its_last_use_and_expires() {
     assert_ne!(call(&short), 401);
     assert_ne!(call(&lasting), 401);
     wait(&mut world, DAY * 91);
-    assert_eq!(call(&short), 401, "expired");
+    assert_eq!(call(&short), 401, "the token has expired");
     assert_ne!(call(&lasting), 401);
     operator.sign_in("operator", PASSWORD);
     let shown = operator.get(&page).body;
@@ -227,5 +250,5 @@ fn a_token_of_a_program_shows_its_last_use_and_expires() {
     let db = rusqlite::Connection::open(world.database()).unwrap();
     let written: i64 =
         db.query_row("SELECT max(last_used_at) FROM api_tokens", [], |row| row.get(0)).unwrap();
-    assert_eq!(written, world.now.micros(), "also when the daemon stops");
+    assert_eq!(written, world.now.micros(), "the last use was saved when the daemon stopped");
 }

@@ -16,16 +16,20 @@ fn the_first_start_makes_an_address_that_signs_in_once() {
     let port = served.port;
     served.stop("TERM");
     let served = Served::on(&world, port, &[]);
-    until("the start has made its own link", || first_link(&world) != old);
+    until("the restart has made a new link", || first_link(&world) != old);
     let visitor = served.visitor();
-    assert!(visitor.get(&old).body.contains("used already, or has expired"), "each start makes its own");
+    assert!(visitor.get(&old).body.contains("used already, or has expired"), "each start makes a new link");
     let other = world.run(&["admin", "sign-in"]).stdout;
     let link = format!("/admin/sign-in?token={}", other.trim().split_once("token=").unwrap().1);
     for _ in 0..2 {
-        assert!(visitor.get(&link).body.contains("signs you in once"), "looking at it uses nothing up");
+        assert!(visitor.get(&link).body.contains("signs you in once"), "opening the link does not use it up");
     }
     assert_eq!(visitor.submit(&link, "/admin/sign-in", &[]).status, 303);
-    assert_eq!(visitor.get("/admin").location(), "/admin/password", "a password comes first");
+    assert_eq!(
+        visitor.get("/admin").location(),
+        "/admin/password",
+        "the operator must choose a password first"
+    );
     assert!(served.visitor().get(&link).body.contains("used already"));
     let weak =
         visitor.submit("/admin/password", "/admin/password", &[("password", "short"), ("again", "short")]);
@@ -35,9 +39,12 @@ fn the_first_start_makes_an_address_that_signs_in_once() {
     assert_eq!(visitor.submit("/admin/password", "/admin/password", &set).status, 303);
     assert_eq!(visitor.get("/admin").status, 200);
     let ran = served.stop("TERM");
-    assert!(!ran.stderr.contains("token="), "no token in the log: {}", ran.stderr);
+    assert!(!ran.stderr.contains("token="), "the log has no token: {}", ran.stderr);
     let served = Served::start(&world);
-    assert!(!served.stop("TERM").stdout.contains("token="), "somebody can sign in by now");
+    assert!(
+        !served.stop("TERM").stdout.contains("token="),
+        "no further sign-in link after an operator can sign in"
+    );
 }
 
 #[test]
@@ -50,7 +57,7 @@ fn a_wrong_password_reveals_nothing_and_guessing_is_slowed() {
         (visitor.sign_in("operator", "wrong wrong wrong"), visitor.sign_in("nobody", PASSWORD));
     assert_eq!((wrong.status, nobody.status), (403, 403));
     let problem = |answer: &Answer| between(&answer.body, "role=\"alert\">", "</div>").unwrap().to_owned();
-    assert_eq!(problem(&wrong), problem(&nobody), "which accounts there are is nobody's business");
+    assert_eq!(problem(&wrong), problem(&nobody), "the error does not reveal which accounts exist");
     let statuses: Vec<u16> =
         (0..10).map(|_| visitor.sign_in("operator", "wrong wrong wrong").status).collect();
     assert!(statuses.ends_with(&[429]), "{statuses:?}");
@@ -87,7 +94,7 @@ fn sessions_can_be_ended_and_expire() {
     served.stop("TERM");
     world.pass(HOUR * 13);
     let served = Served::on(&world, port, &[]);
-    assert_eq!(operator.get("/admin").status, 303, "a session is a working day long");
+    assert_eq!(operator.get("/admin").status, 303, "the session cookie lasts twelve hours");
     served.stop("TERM");
 }
 
@@ -101,20 +108,20 @@ fn cross_site_forms_are_refused_and_logged() {
     let send = |origin: &str, fields: &[(&str, &str)]| {
         operator.send(Method::POST, "/admin/settings", &[("Origin", origin)], Some(fields)).status
     };
-    assert_eq!(send("https://evil.example.org", &fields), 403, "foreign origin");
-    assert_eq!(send("null", &fields), 403, "a page that hides where it is from");
-    assert_eq!(send(&operator.base, &fields[..2]), 403, "no form token");
+    assert_eq!(send("https://evil.example.org", &fields), 403, "a foreign origin is refused");
+    assert_eq!(send("null", &fields), 403, "an opaque origin is refused");
+    assert_eq!(send(&operator.base, &fields[..2]), 403, "a missing form token is refused");
     let other = served.visitor().get("/admin/sign-in").hidden("/admin/sign-in")[0].1.clone();
     assert_eq!(
         send(&operator.base, &[fields[0], fields[1], ("form_token", &other)]),
         403,
-        "another's form token"
+        "another session's form token is refused"
     );
     assert_eq!(world.run(&["settings", "get", "module.ow"]).stdout, "true\n", "nothing was changed");
     let audit = operator.get("/admin/audit").body;
     assert!(
         audit.contains("foreign origin") && !audit.contains("origin: /admin"),
-        "no address of a request: {audit}"
+        "the audit has no path of a request: {audit}"
     );
     assert_eq!(send(&operator.base, &fields), 303);
     assert_eq!(world.run(&["settings", "get", "module.ow"]).stdout, "false\n");
@@ -131,8 +138,8 @@ fn a_form_comes_from_the_public_address_where_one_is_configured() {
         let answer = visitor.send(Method::POST, "/admin/sign-in", &[("Origin", origin)], Some(&fields));
         answer.heading() == "This form was not accepted"
     };
-    assert!(refused("http://jhe-ow.example.org"), "without encryption");
-    assert!(refused(&visitor.base), "the host that the request names");
+    assert!(refused("http://jhe-ow.example.org"), "an origin without TLS is refused");
+    assert!(refused(&visitor.base), "the host header is not trusted as the origin");
     assert!(!refused("https://jhe-ow.example.org"));
 }
 
@@ -212,11 +219,19 @@ fn a_patients_session_reaches_that_patient_only() {
     let (first, second) = (served.visitor(), served.visitor());
     assert_eq!(agree(&first, &invite(&operator, &one), &study).status, 303);
     assert_eq!(agree(&second, &invite(&operator, &two), &study).status, 303);
-    assert_eq!(first.get("/admin").status, 303, "a patient is no practitioner");
-    assert_eq!(operator.get("/clients/ow/manage").status, 401, "a practitioner is no patient");
+    assert_eq!(
+        first.get("/admin").status,
+        303,
+        "a patient's session gives no access to the practitioners' pages"
+    );
+    assert_eq!(
+        operator.get("/clients/ow/manage").status,
+        401,
+        "a practitioner's session gives no access to a patient's pages"
+    );
     let token = second.get("/clients/ow/manage").hidden("/clients/ow/withdraw")[0].1.clone();
     let stolen = [("form_token", token.as_str()), ("study", &study), ("scope", HEART_RATE), ("sure", "yes")];
-    assert_eq!(first.post("/clients/ow/withdraw", &stolen).status, 403, "another patient's form");
+    assert_eq!(first.post("/clients/ow/withdraw", &stolen).status, 403, "another patient's form is refused");
     for path in ["/clients/ow/manage/2", "/clients/ow/data/2", "/clients/ow/patients/2"] {
         assert_eq!(first.get(path).status, 404, "{path}");
     }
@@ -227,7 +242,10 @@ fn a_patients_session_reaches_that_patient_only() {
     {
         assert_eq!(operator.get(&path).status, 404, "{path}");
     }
-    assert!(operator.get("/admin/audit").body.contains("patient.view"), "who looked is written down");
+    assert!(
+        operator.get("/admin/audit").body.contains("patient.view"),
+        "each view of a patient is in the audit"
+    );
 }
 
 #[test]
@@ -240,12 +258,16 @@ fn a_one_time_link_resets_a_forgotten_password() {
     let visitor = served.visitor();
     assert_eq!(visitor.submit(&link, "/admin/sign-in", &[]).status, 303);
     assert_eq!(visitor.get("/admin").location(), "/admin/password");
-    assert_eq!(before.get("/admin").status, 303, "who was signed in no longer is");
+    assert_eq!(before.get("/admin").status, 303, "the earlier session has ended");
     let set = [("password", " another horse battery "), ("again", " another horse battery ")];
     assert_eq!(visitor.submit("/admin/password", "/admin/password", &set).status, 303);
     let other = served.visitor();
     assert_eq!(other.sign_in("operator", PASSWORD).status, 403);
-    assert_eq!(other.sign_in("operator", " another horse battery ").status, 303, "spaces count");
+    assert_eq!(
+        other.sign_in("operator", " another horse battery ").status,
+        303,
+        "spaces are part of the password"
+    );
 }
 
 #[test]
@@ -284,5 +306,5 @@ fn public_pages_are_rate_limited_by_address() {
     let visitor = served.visitor();
     let statuses: Vec<u16> = (0..200).map(|_| visitor.get("/ow/?code=x").status).collect();
     assert_eq!((statuses[0], statuses.contains(&429)), (400, true));
-    assert_eq!(visitor.get("/healthz").status, 200, "what watches the daemon is not");
+    assert_eq!(visitor.get("/healthz").status, 200, "the health check has no rate limit");
 }

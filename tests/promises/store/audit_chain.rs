@@ -1,8 +1,9 @@
-//! The audit is complete, or the check names the entry where it is not.
+//! The audit chain is complete, or the check names the first entry that is not.
 
 use crate::support::harness::*;
 
-/// A world with some entries, its database without the guards, and the hash that was printed while all was well.
+/// Returns a world with audit entries, its database without the append-only triggers, and the hash printed before
+/// tampering.
 fn audited() -> (World, rusqlite::Connection, String) {
     let world = World::new();
     world.patient();
@@ -76,7 +77,11 @@ fn a_rewritten_audit_is_found_by_a_hash_recorded_elsewhere() {
     breaks(&world, "entry 1 does not follow");
     db.execute_batch("DELETE FROM audit_entries; DELETE FROM audit_chain_head").unwrap();
     world.setting("ow.concurrency", "4");
-    assert_eq!(world.run(&["audit", "verify"]).code, 0, "forged whole");
+    assert_eq!(
+        world.run(&["audit", "verify"]).code,
+        0,
+        "a completely rewritten chain is consistent in itself"
+    );
     let ran = world.run(&["audit", "verify", "--noted", &hash]);
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.stdout.starts_with("The hash is none of this audit's"), "{ran:?}");

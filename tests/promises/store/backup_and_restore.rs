@@ -37,7 +37,7 @@ fn after_a_restore_everything_comes_back_and_nothing_arrives_twice() {
     scene.world.created();
     let file = backup(&scene.world, "before.sqlite3");
     assert_eq!(one::<i64>(&file, "SELECT count(*) FROM observations"), 72);
-    // More samples arrive and are delivered; then the disk is lost.
+    // More samples arrive and are delivered; then the disk fails.
     scene.world.pass(HOUR * 3);
     scene.fill(&user, 3);
     scene.world.created();
@@ -56,7 +56,7 @@ fn after_a_restore_everything_comes_back_and_nothing_arrives_twice() {
     assert_eq!(
         scene.jhe.state().look_ups,
         look_ups + 1,
-        "what JHE has already is looked up with one request"
+        "one request looks up the observations that JHE already has"
     );
     assert_eq!(scene.world.kept(&patient), scene.world.sim.heart_rates(&user));
     assert!(scene.is_delivered(40001, &patient));
@@ -74,7 +74,7 @@ fn a_value_that_changed_after_a_lost_delivery_reaches_jhe_under_the_next_free_re
     let send = |scene: &mut Scene, value: f64| {
         scene.world.sim.put(&user, measured, value);
         assert_eq!(scene.world.run(&["poll", "--window", "2d"]).code, 0);
-        // After a restore, a patient is read before anything is sent.
+        // After a restore, a patient is polled before anything is sent.
         assert_eq!(scene.world.poll().code, 0);
         scene.world.pass(HOUR * 7);
         scene.export()
@@ -91,7 +91,7 @@ fn a_value_that_changed_after_a_lost_delivery_reaches_jhe_under_the_next_free_re
     send(&mut scene, 80.0);
     send(&mut scene, 81.0);
     assert_eq!(values(&scene), of(&[("", 80.0), ("r1", 81.0)]));
-    // The first value is new to the restored store, and JHE has two others by now.
+    // The restored store knows no value. JHE already has two, so 82 becomes the third.
     let reset = |scene: &Scene| {
         std::fs::remove_dir_all(scene.world.data_dir()).unwrap();
         assert_eq!(restore(&scene.world, &file, &[]).code, 0);
@@ -101,15 +101,15 @@ fn a_value_that_changed_after_a_lost_delivery_reaches_jhe_under_the_next_free_re
     assert!(ran.stdout.contains("Delivered 1") && ran.stdout.contains("to be sent again 1"), "{ran:?}");
     assert_eq!(values(&scene), of(&[("", 80.0), ("r1", 81.0), ("r2", 82.0)]));
     assert!(scene.world.run(&["doctor"]).stdout.contains("nothing waits"));
-    // OW returns to a value that JHE had before, and the newest one at JHE is another.
+    // OW returns to an earlier value of JHE; JHE's newest value is different.
     reset(&scene);
     send(&mut scene, 80.0);
     assert_eq!(values(&scene).last(), of(&[("r3", 80.0)]).first());
-    // JHE's newest is the current one: nothing is sent.
+    // JHE's newest value is the current one: nothing is sent.
     reset(&scene);
     send(&mut scene, 80.0);
     assert_eq!(values(&scene).len(), 4);
-    // The next change goes on from there.
+    // The next change continues from there.
     send(&mut scene, 83.0);
     assert_eq!(values(&scene).last(), of(&[("r4", 83.0)]).first(), "{:?}", values(&scene));
     assert_eq!(scene.world.kept(&patient).len(), 1);
@@ -127,7 +127,9 @@ fn a_backup_while_the_daemon_writes_is_whole_and_has_what_was_committed_before()
             let from = world.now.minus(HOUR * 23);
             world.sim.fill(user, from, world.now, std::time::Duration::from_secs(600 / (round + 1)), round);
         }
-        until("more is kept", || one::<i64>(&world.database(), "SELECT count(*) FROM observations") > least);
+        until("more samples are stored", || {
+            one::<i64>(&world.database(), "SELECT count(*) FROM observations") > least
+        });
         least = one(&world.database(), "SELECT count(*) FROM observations");
         let file = backup(&world, &format!("{round}.sqlite3"));
         assert!(one::<i64>(&file, "SELECT count(*) FROM observations") >= least);
@@ -163,7 +165,7 @@ fn a_restore_over_a_store_in_use_is_refused() {
     let ran = restore(&world, &file, &["--force"]);
     assert!(ran.code == 1 && ran.stderr.contains("is in use"), "{ran:?}");
     served.stop("TERM");
-    // Neither while another program has it open.
+    // The same is refused while another program has the store open.
     let db = rusqlite::Connection::open(world.database()).unwrap();
     db.query_row("SELECT count(*) FROM settings", [], |_| Ok(())).unwrap();
     let ran = restore(&world, &file, &["--force"]);
@@ -188,7 +190,7 @@ fn a_newer_store_is_replaced_on_request_only_and_kept_aside() {
     assert!(world.kept(&patient).is_empty());
     let kept = ran.stdout.trim().rsplit(' ').next().unwrap();
     assert_eq!(one::<i64>(Path::new(kept), "SELECT count(*) FROM observations"), 12);
-    assert_eq!(world.created(), 12, "what the backup lacks comes back by itself");
+    assert_eq!(world.created(), 12, "polling restores the data that the backup lacks");
 }
 
 #[test]
@@ -265,7 +267,7 @@ fn the_daemon_makes_and_rotates_backups_and_reports_failures() {
     let made = |world: &World| {
         let served = Served::start(world);
         let operator = served.operator(world);
-        until("it is told of", || !operator.get("/admin/system").body.contains("none yet"));
+        until("the page shows a backup", || !operator.get("/admin/system").body.contains("none yet"));
         let body = operator.get("/admin/system").body;
         served.stop("TERM");
         between(&body, "Last backup", "</div>").unwrap().to_owned()
@@ -278,13 +280,15 @@ fn the_daemon_makes_and_rotates_backups_and_reports_failures() {
     kept.sort();
     assert_eq!(kept, ["jhe-ow-20261122T120000Z.sqlite3", "jhe-ow-20261123T120000Z.sqlite3"]);
     assert!(restore(&world, &directory.join(&kept[1]), &["--force"]).code == 0);
-    // Nobody, not even root, can create a path below a regular file.
+    // No path can be created below a regular file, even by root.
     let file = world.directory.path().join("file");
     std::fs::write(&file, "").unwrap();
     world.setting("backup.directory", file.join("below").to_str().unwrap());
     let served = Served::start(&world);
     let operator = served.operator(&world);
-    until("it is told of", || operator.get("/admin/system").body.contains("the directory of backups"));
+    until("the page shows the failed backup", || {
+        operator.get("/admin/system").body.contains("the directory of backups")
+    });
 }
 
 #[test]
@@ -307,7 +311,7 @@ fn a_backup_to_standard_output_is_whole_or_nothing() {
     assert_eq!(ran.status.code(), Some(1), "{ran:?}");
     assert!(String::from_utf8_lossy(&ran.stderr).contains("is incomplete"), "{ran:?}");
     assert!(is_tidy());
-    // `script` is a terminal.
+    // `script` provides a terminal.
     let mut terminal = world.shell("script --quiet --return --command 'jhe-ow backup -' /dev/null");
     match terminal.output() {
         Ok(shown) if shown.status.code() == Some(127) => eprintln!("script is not here to be a terminal"),

@@ -1,4 +1,4 @@
-//! The database file is private, refused where it is not ours, and never half written.
+//! The database file is private, refused if it belongs to another program, and never partially written.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -11,7 +11,7 @@ fn refuses(world: &World, told: &str) {
         assert_eq!(ran.code, 1, "{ran:?}");
         assert!(ran.stderr.contains(told) && ran.stderr.contains("jhe-ow.sqlite3"), "{ran:?}");
     }
-    assert_eq!(std::fs::read(world.database()).unwrap(), before, "intact");
+    assert_eq!(std::fs::read(world.database()).unwrap(), before, "the file is intact");
 }
 
 #[test]
@@ -42,7 +42,8 @@ fn a_database_that_is_newer_than_the_program_is_refused() {
     drop(db);
     let told = "was written by a newer jhe-ow (schema 9999, this program knows ";
     refuses(&world, told);
-    // Each command that opens the store; the daemon waits, see interrupted.rs. Also where another key or JHE is configured.
+    // Every command that opens the store; the daemon waits instead, see `unavailable_store.rs`. The same with another
+    // key or JHE configured.
     let (before, beside) = (std::fs::read(world.database()).unwrap(), names(&world.data_dir()));
     let copy = world.directory.path().join("copy.sqlite3");
     let copy = copy.to_str().unwrap();
@@ -68,7 +69,7 @@ fn a_database_that_is_newer_than_the_program_is_refused() {
             "{arguments:?}: {ran:?}"
         );
     }
-    assert_eq!(std::fs::read(world.database()).unwrap(), before, "intact");
+    assert_eq!(std::fs::read(world.database()).unwrap(), before, "the file is unchanged");
     assert_eq!(names(&world.data_dir()), beside);
     assert!(!std::path::Path::new(copy).exists());
 }
@@ -76,14 +77,14 @@ fn a_database_that_is_newer_than_the_program_is_refused() {
 #[test]
 fn a_directory_that_cannot_be_written_is_reported() {
     let mut world = World::bare();
-    // Nobody, not even root, can create a path below a regular file.
+    // No path can be created below a regular file, even by root.
     let file = world.directory.path().join("file");
     std::fs::write(&file, "").unwrap();
     world.set("JHE_OW_CONFIG", "");
     let ran = world.run(&["seed", "--data-dir", file.join("below").to_str().unwrap()]);
     assert_eq!(ran.code, 1);
     assert!(ran.stderr.contains("cannot be made") && ran.stderr.contains("--data-dir"), "{ran:?}");
-    // systemd leaves such a dangling link for users who may not follow it.
+    // systemd leaves such a dangling link for users without access to the credential.
     let link = world.directory.path().join("link");
     std::os::unix::fs::symlink(world.directory.path().join("gone"), &link).unwrap();
     let ran = world.run(&["seed", "--data-dir", link.to_str().unwrap()]);
@@ -103,7 +104,7 @@ fn only_the_owner_may_read_patients_data() {
     assert_eq!(mode(&exporting.world.data_dir().join("export.lock")), 0o600);
     std::fs::set_permissions(world.database(), std::fs::Permissions::from_mode(0o644)).unwrap();
     world.run(&["patient", "list"]);
-    assert_eq!(mode(&world.database()), 0o600, "narrowed again");
+    assert_eq!(mode(&world.database()), 0o600, "permissions are restricted again");
 }
 
 #[test]
@@ -140,7 +141,7 @@ fn the_audit_is_append_only() {
         assert!(error.contains("append-only"), "{error}");
     }
     let actions: i64 = db.query_row("SELECT count(*) FROM audit_entries", [], |row| row.get(0)).unwrap();
-    assert!(actions >= 5, "seed, setting, patient, link, consent");
+    assert!(actions >= 5, "entries: seed, setting, patient, link, consent");
 }
 
 #[test]

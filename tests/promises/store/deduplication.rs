@@ -75,7 +75,7 @@ fn a_second_device_whose_values_sometimes_agree_is_not_taken_for_the_first() {
         world.sim.put(&user, *at, 60.0);
     }
     world.created();
-    // The first device's rows are purged at OW, and a watch brings its own of the same instants.
+    // OW purges the first device's rows, and a watch delivers its own at the same instants.
     for (number, at) in (0_u8..).zip(&times) {
         world.sim.remove_at(&user, *at);
         let value = if number == 4 { 60.0 } else { 70.0 };

@@ -1,5 +1,5 @@
-//! Each write of a poll fails, once alone and once with all that follow: lost work is read again, and commits stay. A
-//! backup under the same faults is complete or absent.
+//! Each write of a poll fails, once alone and once with all following writes. Lost work is read again, and commits
+//! stay. A backup under the same faults is complete or absent.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ const ERRORS: &[i32] = &[28, 5];
 /// More writes than any command here makes.
 const ENOUGH: usize = 2000;
 
-/// The library that makes writes fail; none where there is no C compiler.
+/// Builds the library that makes writes fail; `None` without a C compiler.
 fn library(world: &World) -> Option<PathBuf> {
     let library = world.directory.path().join("failing_writes.so");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/promises/support/failing_writes.c");
@@ -25,7 +25,7 @@ fn library(world: &World) -> Option<PathBuf> {
     Some(library)
 }
 
-/// A copy of a data directory that nobody has open.
+/// Copies a data directory that no process has open.
 fn copy(from: &Path, to: &Path) {
     let _ = fs::remove_dir_all(to);
     fs::create_dir(to).unwrap();
@@ -34,8 +34,8 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Runs a command with its first write failing, then with its second, and so on, until none of them fails any more;
-/// `check` sees how each ended. Answers how many writes there were.
+/// Runs a command with its first write failing, then with its second, and so on, until no write fails; `check` gets
+/// each result. Returns the number of writes.
 fn each_write(
     world: &World,
     arguments: &[&str],
@@ -59,14 +59,17 @@ fn each_write(
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         };
-        assert!([0, 1, 3].contains(&ran.code) && !ran.stderr.contains("panicked"), "write {nth}: {ran:?}");
+        assert!(
+            [0, 1, 3].contains(&ran.code) && !ran.stderr.contains("panicked"),
+            "write {nth} failed without an error: {ran:?}"
+        );
         if !mark.exists() {
-            assert_eq!(ran.code, 0, "nothing failed, and yet: {ran:?}");
+            assert_eq!(ran.code, 0, "no write failed, but the command did: {ran:?}");
             return nth - 1;
         }
         check(&ran);
     }
-    panic!("there is no end to the writes");
+    panic!("the command makes more writes than expected");
 }
 
 fn poll_with_failing_writes(errno: i32, once: bool) {
@@ -83,17 +86,24 @@ fn poll_with_failing_writes(errno: i32, once: bool) {
     let kept = "SELECT count(*) FROM observations";
     let writes = each_write(&world, &["poll"], errno, once, |ran| {
         let committed = count(kept);
-        assert!(committed == 0 || committed == samples, "all of a page or nothing: {committed}, {ran:?}");
+        assert!(
+            committed == 0 || committed == samples,
+            "a page is stored completely or not at all: {committed}, {ran:?}"
+        );
         if ran.code == 0 {
-            assert_eq!(ran.created(), u64::try_from(committed).unwrap(), "what it says is so: {ran:?}");
+            assert_eq!(
+                ran.created(),
+                u64::try_from(committed).unwrap(),
+                "the command reports the number of stored observations: {ran:?}"
+            );
         }
         let again = world.poll();
         assert_eq!(again.code, 0, "{again:?} after {ran:?}");
         assert_eq!(count(kept), samples, "after {ran:?}");
-        assert_eq!(count("SELECT count(*) FROM revisions"), 0, "nothing twice");
+        assert_eq!(count("SELECT count(*) FROM revisions"), 0, "no sample is stored twice");
     });
     println!("{writes} writes of a poll failed with {errno}, once={once}");
-    assert!(writes > 20 || writes == 0, "{writes}: the library sees the writes");
+    assert!(writes > 20 || writes == 0, "{writes} writes: the library intercepts writes");
 }
 
 #[test]
@@ -120,13 +130,13 @@ fn a_failed_backup_leaves_no_partial_file() {
     let writes = each_write(&world, &["backup", file.to_str().unwrap()], 28, true, |ran| {
         assert!(ran.code == 1 || file.exists(), "{ran:?}");
         if file.exists() {
-            // Its name alone may not be on the disk yet; then the command has failed, and the file is whole.
+            // The directory entry may not be on disk yet: then the command has failed, and the file is complete.
             let db = rusqlite::Connection::open(&file).unwrap();
             let kept = "SELECT count(*) FROM observations WHERE (SELECT integrity_check
              FROM pragma_integrity_check) = 'ok'";
             assert_eq!(db.query_row(kept, [], |row| row.get::<_, i64>(0)).unwrap(), 12, "{ran:?}");
             let mode: String = db.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
-            assert_eq!(mode, "delete", "one file, without a log beside it: {ran:?}");
+            assert_eq!(mode, "delete", "one file without a write-ahead log: {ran:?}");
             drop(db);
             fs::remove_file(&file).unwrap();
         }

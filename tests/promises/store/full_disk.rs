@@ -1,5 +1,5 @@
-//! A full or read-only disk: a clear refusal, an intact file, and recovery. The tests use small file systems of their
-//! own, where this machine allows it (`unshare`).
+//! A full or read-only disk: a clear error, an intact file, and recovery. The tests mount small file systems where the
+//! machine allows it (`unshare`).
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::support::harness::*;
 
-/// A script that has the data directory on a file system of 1600 KiB, and `jhe_ow` as a command; none where the machine
-/// does not allow that.
+/// Returns a script with the data directory on a file system of 1600 KiB and `jhe_ow` as a command; `None` if the
+/// machine does not allow mounts.
 fn on_a_small_disk(world: &World, script: &str) -> Option<Command> {
     std::fs::create_dir_all(world.data_dir()).unwrap();
     let data = world.data_dir().display().to_string();
@@ -37,7 +37,7 @@ fn run_on_a_small_disk(world: &World, script: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// A daemon on a small disk that is full or fills up says so, stays, and has everything once there is room.
+/// A daemon on a full or filling disk reports it, keeps running, and stores everything once there is space.
 fn recovers_under_the_daemon(before: &str, mend: &str, told: &str) {
     let world = World::bare();
     let user = world.sim.add_user();
@@ -63,12 +63,12 @@ fn recovers_under_the_daemon(before: &str, mend: &str, told: &str) {
     let Some(mut command) = on_a_small_disk(&world, &script) else { return };
     let running = Running::new(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
     let says = || get(port, "/readyz", &[]);
-    until("it says why it does not work", || {
+    until("the daemon reports the full disk", || {
         says().is_some_and(|(status, body)| status == 503 && body.contains(told))
     });
     std::fs::write(&go, "").unwrap();
-    until("the disk has room", || mended.exists());
-    until("it works", || says().is_some_and(|(status, _)| status == 200));
+    until("the disk has space again", || mended.exists());
+    until("the daemon is ready again", || says().is_some_and(|(status, _)| status == 200));
     std::fs::remove_file(&go).unwrap();
     let ran = running.wait();
     assert!(ran.stdout.contains("served 0"), "{ran:?}");
@@ -111,7 +111,7 @@ fn a_full_disk_is_reported_and_loses_nothing() {
     let Some(told) = run_on_a_small_disk(&world, &script) else { return };
     assert!(told.contains("the disk is full\n  make room"), "{told}");
     assert!(told.contains("OW poll complete"), "{told}");
-    // The header, and how the command ended.
+    // Last lines: the header and the exit code.
     assert!(told.ends_with(&format!("{}\n", samples + 2)), "{told}");
 }
 

@@ -17,7 +17,7 @@ fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
 }
 
-/// The number of this program's newest schema.
+/// Returns the number of the newest schema.
 fn newest(world: &World) -> usize {
     world.run(&["migrate", "status"]).stdout.lines().count()
 }
@@ -31,10 +31,13 @@ fn observations(world: &World) -> String {
 #[test]
 fn a_store_of_each_released_schema_is_upgraded_and_shows_the_same_observations() {
     let newest = newest(&World::bare());
-    // Schemas that came together in one release have one fixture, of the last of them.
+    // Schemas of one release share the fixture of the last one.
     let has_fixture = |version: &usize| fixtures().join(format!("v{version}.sqlite3")).exists();
     let versions: Vec<usize> = (1..=newest).filter(has_fixture).collect();
-    assert!(versions.len() >= 7 && versions.contains(&newest), "{versions:?}: write the newest");
+    assert!(
+        versions.len() >= 7 && versions.contains(&newest),
+        "{versions:?}: create the fixture of the newest schema"
+    );
     for version in versions {
         let world = World::bare();
         std::fs::create_dir(world.data_dir()).unwrap();
@@ -42,14 +45,18 @@ fn a_store_of_each_released_schema_is_upgraded_and_shows_the_same_observations()
         let expected = std::fs::read_to_string(fixtures().join(format!("v{version}.ndjson"))).unwrap();
         assert!(
             observations(&world) == as_delivered(&expected),
-            "other observations than schema {version} had"
+            "the observations differ from those of schema {version}"
         );
         let status = world.run(&["migrate", "status"]).stdout;
         assert_eq!(status.matches("  applied ").count(), newest, "{status}");
         let kept = world.data_dir().join("backups");
-        assert_eq!(kept.exists(), version < newest, "what a migration changes is kept as it was");
+        assert_eq!(kept.exists(), version < newest, "a migration makes a backup first");
         assert_eq!(world.run(&["audit", "verify"]).code, 0);
-        assert_eq!(world.run(&["patient", "add", "--name", "B"]).code, 0, "it is written to as well");
+        assert_eq!(
+            world.run(&["patient", "add", "--name", "B"]).code,
+            0,
+            "the upgraded store accepts writes"
+        );
     }
 }
 
@@ -58,7 +65,7 @@ fn a_store_of_each_released_schema_is_upgraded_and_shows_the_same_observations()
 fn write_the_fixture_of_the_newest_schema() {
     let scene = Scene::new();
     let version = newest(&scene.world);
-    // Of JHE: delivered, corrected, and waiting.
+    // A JHE patient with delivered, corrected and pending observations.
     let (user, patient) = scene.patient(40001);
     let at = scene.world.now.minus(HOUR);
     scene.world.sim.fill(&user, at.minus(DAY), at, HOUR, 1);
@@ -66,7 +73,7 @@ fn write_the_fixture_of_the_newest_schema() {
     scene.export();
     scene.world.sim.put(&user, at.minus(HOUR), 61.5);
     scene.world.created();
-    // Of this daemon alone: a night, a day's steps, a rejected sample, and a consent that was withdrawn.
+    // A local patient with a night, a daily step total, a rejected sample, and a withdrawn consent.
     let world = &scene.world;
     let codes = [HEART_RATE, "omh:sleep-episode:1.1", "ieee:sleep-stage-summary:1.0", "omh:step-count:3.0"];
     let (user, other) = world.patient_of(&codes, "Europe/Berlin");
@@ -78,7 +85,7 @@ fn write_the_fixture_of_the_newest_schema() {
     world.created();
     assert_eq!(world.run(&["patient", "consent", &other, "omh:step-count:3.0", "--withdraw"]).code, 0);
     assert_eq!(world.run(&["admin", "add", "ada"]).code, 0);
-    // One who was erased.
+    // An erased patient.
     let (user, gone) = world.patient();
     world.sim.fill(&user, at.minus(HOUR * 6), at, HOUR, 3);
     world.created();
@@ -87,7 +94,7 @@ fn write_the_fixture_of_the_newest_schema() {
     let target = fixtures().join(format!("v{version}.sqlite3"));
     let ran = world.run(&["backup", target.to_str().unwrap(), "--force"]);
     assert_eq!(ran.code, 0, "{ran:?}");
-    // Most tables have one page only: smaller pages make a smaller file.
+    // Most tables fill one page only: smaller pages make a smaller file.
     let db = rusqlite::Connection::open(&target).unwrap();
     db.execute_batch("PRAGMA page_size = 1024; VACUUM").unwrap();
     drop(db);

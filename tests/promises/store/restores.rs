@@ -1,4 +1,4 @@
-//! A restore never undoes a withdrawal, an erasure or a revocation, whoever restores.
+//! A restore by any method never undoes a withdrawal, an erasure or a revocation.
 
 use std::path::{Path, PathBuf};
 
@@ -27,7 +27,7 @@ fn fill(world: &World, user: &str) {
     world.sim.fill(user, world.now.minus(HOUR), world.now, FIVE_MINUTES, 1);
 }
 
-/// Replaces the store as a person does it with a file manager.
+/// Replaces the store by copying the file, without the program.
 fn copy_into_place(world: &World, file: &Path) {
     for name in ["jhe-ow.sqlite3-wal", "jhe-ow.sqlite3-shm"] {
         let _ = std::fs::remove_file(world.data_dir().join(name));
@@ -65,12 +65,15 @@ fn what_the_replaced_store_knows_of_withdrawals_and_erasures_is_carried_over() {
     }
     world.poll();
     assert_eq!(world.kept(stays).len(), 12 + 48);
-    assert_eq!(world.kept(withdraws).len(), 12, "nothing is read of who has withdrawn");
-    assert_eq!(world.kept(returns).len(), 12 + 12 + 12, "without the two hours in between");
+    assert_eq!(world.kept(withdraws).len(), 12, "no samples after the withdrawal are read");
+    assert_eq!(world.kept(returns).len(), 12 + 12 + 12, "the two hours without consent are missing");
     let tables: Vec<String> = rows_of(&world, leaves).into_iter().map(|(table, _)| table).collect();
     assert_eq!(tables, ["audit_entries", "erased_identifiers", "erasures"]);
     let bytes = std::fs::read(world.database()).unwrap();
-    assert!(!bytes.windows(name.len()).any(|part| part == name.as_bytes()), "remains of the erased patient");
+    assert!(
+        !bytes.windows(name.len()).any(|part| part == name.as_bytes()),
+        "the erased patient's name is still in the file"
+    );
     assert!(!doctor(&world).contains("suspended"));
     assert_eq!(world.run(&["audit", "verify"]).code, 0);
 }
@@ -98,20 +101,24 @@ fn where_nobody_knows_the_withdrawals_consents_are_suspended_until_an_operator_c
             fill(&world, user);
         }
         world.poll();
-        assert_eq!(one::<i64>(&world, "SELECT count(*) FROM observations"), 36, "by command: {by_command}");
+        assert_eq!(
+            one::<i64>(&world, "SELECT count(*) FROM observations"),
+            36,
+            "confirmed by command: {by_command}"
+        );
         assert!(doctor(&world).contains("consents of 3 patients are suspended"));
         let served = Served::start(&world);
         let operator = served.operator(&world);
         assert!(operator.get("/admin/system").body.contains("consents of 3 patients are suspended"));
-        // The operator knows of one withdrawal, confirms one patient, and then the rest.
+        // The operator confirms one withdrawal, one patient, and then the rest.
         let withdrew = [("action", "withdrawn")];
         assert_eq!(operator.submit("/admin/restored", "/admin/restored", &withdrew).status, 303);
         let page = operator.get("/admin/restored");
         assert!(!page.body.contains(&format!("/admin/patients/{}\"", people[0].1)), "{}", page.body);
         let confirmed = operator.submit("/admin/restored", "/admin/restored", &[]);
         assert_eq!(confirmed.status, 303, "{}", confirmed.body);
-        until("it reads", || world.poll().stdout.contains("complete"));
-        assert_eq!(world.kept(&people[1].1).len(), 24, "also what was measured while it was suspended");
+        until("polling has resumed", || world.poll().stdout.contains("complete"));
+        assert_eq!(world.kept(&people[1].1).len(), 24, "samples of the suspension are read too");
         assert_eq!(world.kept(&people[2].1).len(), 12);
         let ran = world.run(&["restore", "--confirm-consents"]);
         assert!(ran.stdout.contains("confirmed the consents of 1 patient"), "{ran:?}");
@@ -125,7 +132,7 @@ fn where_nobody_knows_the_withdrawals_consents_are_suspended_until_an_operator_c
 fn suspended_consents_are_never_erased_as_withdrawn_ones_and_stay_suspended_after_another_restore() {
     let mut world = World::new();
     let (user, patient) = world.patient();
-    // An earlier grant was withdrawn, and the daemon has seen that.
+    // An earlier grant is withdrawn, and a tick has recorded that.
     world.consent(&patient, "--withdraw");
     world.poll();
     world.pass(HOUR);
@@ -183,7 +190,7 @@ fn an_erased_patient_stays_erased_where_two_backups_come_one_after_the_other() {
     std::fs::rename(&first, world.directory.path().join("first.sqlite3")).unwrap();
     let first = world.directory.path().join("first.sqlite3");
     assert_eq!(world.run(&["backup", second.to_str().unwrap()]).code, 0);
-    // The first one is restored, and the person comes in again under another number and is erased.
+    // The first backup is restored, and the person enrols again under another number and is erased.
     restore(&world, &first, &["--force"]);
     for _ in 0..2 {
         let add = ["patient", "add", "--name", "C"];
@@ -239,7 +246,7 @@ fn a_restore_ends_sessions_links_and_tokens_and_keeps_accounts_disabled() {
     assert_eq!(
         roles,
         ["{", "{\"Sleep\":\"coordinator\"", "{"],
-        "a role that was taken away stays away: {accounts}"
+        "a removed role must not come back: {accounts}"
     );
     let served = Served::on(&world, port, &[]);
     assert_eq!((manager.get("/admin").status, operator.get("/admin").status), (303, 303));
@@ -313,7 +320,7 @@ fn after_a_restore_patients_are_read_before_anything_is_sent() {
     scene.world.poll();
     scene.world.pass(HOUR * 7);
     scene.export();
-    assert_eq!(scene.jhe.state().kept.len(), 2, "JHE has both values already");
+    assert_eq!(scene.jhe.state().kept.len(), 2, "JHE already has both values");
     assert_eq!(scene.world.kept(&patient), [(measured, 82.0)]);
 }
 
@@ -327,11 +334,11 @@ fn a_store_that_goes_on_or_is_moved_with_its_directory_is_no_restored_one() {
     std::fs::rename(world.data_dir(), &moved).unwrap();
     std::fs::rename(&moved, world.data_dir()).unwrap();
     assert!(!doctor(&world).contains("suspended"));
-    // A file that a crash has emptied says nothing.
+    // A file truncated by a crash is ignored.
     std::fs::write(world.data_dir().join("last-commit"), "").unwrap();
     world.poll();
     assert!(!doctor(&world).contains("suspended"));
-    // An older copy of an older copy is seen as well, and so is a store without the file.
+    // A restore of an even older copy is detected too, and so is a store without the file.
     std::fs::remove_file(world.data_dir().join("last-commit")).unwrap();
     world.poll();
     assert!(doctor(&world).contains("consents of 1 patient are suspended"));

@@ -1,4 +1,5 @@
-//! A store that cannot be opened or disappears: the daemon stays, says why, loses nothing, and recovers by itself.
+//! A store that cannot be opened or disappears: the daemon keeps running, names the cause, loses nothing, and recovers
+//! by itself.
 
 use std::fs;
 use std::os::unix::fs::chown;
@@ -7,7 +8,7 @@ use std::process::{Command, Stdio};
 use crate::support::harness::*;
 use crate::support::running_daemon::Served;
 
-/// Returns the status of /readyz, and its reasons.
+/// Returns the status of /readyz and its reasons.
 fn ready(port: u16) -> (u16, String) {
     let (status, body) = get(port, "/readyz", &[]).unwrap();
     let body: serde_json::Value = serde_json::from_str(&body).unwrap();
@@ -16,17 +17,21 @@ fn ready(port: u16) -> (u16, String) {
 }
 
 fn until_ready(served: &mut Served) {
-    until("it is ready", || ready(served.port).0 == 200);
+    until("the daemon is ready", || ready(served.port).0 == 200);
     assert!(!served.running.has_ended());
 }
 
-/// The daemon serves what there is, in one process, until somebody has mended the store.
+/// The daemon stays one process, serves its health checks, and works once the store is repaired.
 fn waits_for(world: &World, told: &str, mend: impl FnOnce()) {
     let mut served = Served::start(world);
     let port = served.port;
     let (status, reasons) = ready(port);
     assert!(status == 503 && reasons.contains(told), "{reasons}");
-    assert_eq!(get(port, "/healthz", &[]), Some((200, "ok\n".to_owned())), "not to be restarted");
+    assert_eq!(
+        get(port, "/healthz", &[]),
+        Some((200, "ok\n".to_owned())),
+        "the health check must not cause a restart"
+    );
     let visitor = served.visitor();
     for path in ["/", "/admin", "/clients/ow/manage?x=1"] {
         let page = visitor.get(path);
@@ -43,7 +48,12 @@ fn waits_for(world: &World, told: &str, mend: impl FnOnce()) {
     assert_eq!(served.visitor().get("/").status, 200);
     let ran = served.stop("TERM");
     assert_eq!(ran.code, 0, "{ran:?}");
-    assert_eq!(ran.stderr.matches("waiting for the store").count(), 1, "told once: {}", ran.stderr);
+    assert_eq!(
+        ran.stderr.matches("waiting for the store").count(),
+        1,
+        "the fault is logged once: {}",
+        ran.stderr
+    );
 }
 
 #[test]
@@ -52,7 +62,7 @@ fn readiness_is_answered_without_a_write() {
     let mut served = Served::start(&world);
     until_ready(&mut served);
     let other = lock(&world);
-    // Each write would wait for the lock, and fail after ten seconds.
+    // A probe that wrote would wait for the lock and fail after ten seconds.
     for _ in 0..20 {
         assert_eq!(ready(served.port), (200, "[]".to_owned()));
     }
@@ -106,9 +116,9 @@ fn a_wal_without_its_database_is_kept_until_the_database_returns() {
     let world = World::new();
     let (user, patient) = world.patient();
     world.sim.fill(&user, world.now.minus(DAY), world.now, FIVE_MINUTES, 1);
-    // Killed, so that what it committed last is in the log alone.
+    // Killed, so that the last commits are in the write-ahead log only.
     let served = Served::start(&world);
-    until("the tick is done", || world.kept(&patient).len() == world.sim.heart_rates(&user).len());
+    until("the tick has ended", || world.kept(&patient).len() == world.sim.heart_rates(&user).len());
     served.running.signal("KILL");
     served.running.wait();
     let aside = world.directory.path().join("aside");
@@ -135,14 +145,14 @@ fn nothing_is_written_to_a_database_moved_away() {
     let aside = world.directory.path().join("aside");
     fs::rename(world.database(), &aside).unwrap();
     world.sim.fill(&user, world.now.minus(DAY), world.now, FIVE_MINUTES, 1);
-    until("the probe has noticed", || {
+    until("the readiness check has noticed the fault", || {
         let (status, reasons) = ready(served.port);
         status == 503 && reasons.contains("was taken away or replaced")
     });
-    until("a tick has tried and said so", || ready(served.port).1.contains("could not run"));
+    until("a tick has failed and reported it", || ready(served.port).1.contains("could not run"));
     fs::rename(&aside, world.database()).unwrap();
     until_ready(&mut served);
-    until("everything is there", || world.kept(&patient) == world.sim.heart_rates(&user));
+    until("all samples are stored", || world.kept(&patient) == world.sim.heart_rates(&user));
 }
 
 #[test]
@@ -150,7 +160,7 @@ fn a_lost_and_restored_file_permission_loses_nothing() {
     let world = World::new();
     let (user, patient) = world.patient();
     world.setting("ow.poll_interval", "1s");
-    // The superuser may do everything: the daemon runs as nobody, where this test may arrange that.
+    // Root can open everything: the daemon runs as nobody if the test may change owners.
     let nobody = 65534;
     let theirs = |path: &std::path::Path| chown(path, Some(nobody), Some(nobody)).is_ok();
     let parent = world.directory.path();
@@ -173,16 +183,16 @@ fn a_lost_and_restored_file_permission_loses_nothing() {
     as_nobody.env("PATH", std::env::var_os("PATH").unwrap()).current_dir(parent);
     let child = as_nobody.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut served = Served { running: Running::new(child), port };
-    until("it listens", || served.running.has_ended() || get(port, "/healthz", &[]).is_some());
+    until("the daemon is listening", || served.running.has_ended() || get(port, "/healthz", &[]).is_some());
     until_ready(&mut served);
     mode(&world.data_dir(), 0o000);
     world.sim.fill(&user, world.now.minus(DAY), world.now, FIVE_MINUTES, 1);
-    until("it says that it cannot do its work", || {
+    until("the daemon reports that it is not ready", || {
         !served.running.has_ended() && ready(port).1.contains("tick could not run")
     });
     mode(&world.data_dir(), 0o700);
     until_ready(&mut served);
-    until("everything is there", || world.kept(&patient) == world.sim.heart_rates(&user));
+    until("all samples are stored", || world.kept(&patient) == world.sim.heart_rates(&user));
 }
 
 #[test]
@@ -190,19 +200,19 @@ fn a_second_daemon_on_the_same_directory_is_refused() {
     let world = World::new();
     let mut first = Served::start(&world);
     let mut other = world.start(&["serve", "--bind", "127.0.0.1:0"]);
-    until("the other ends", || other.has_ended());
+    until("the second daemon has ended", || other.has_ended());
     let ran = other.wait();
     assert_eq!(ran.code, 1, "{ran:?}");
     assert!(ran.stderr.contains("another daemon serves the data directory"), "{ran:?}");
     until_ready(&mut first);
-    assert_eq!(world.poll().code, 0, "commands are no daemons");
+    assert_eq!(world.poll().code, 0, "commands may run beside a daemon");
     first.running.signal("KILL");
     first.running.wait();
     let mut second = Served::start(&world);
     until_ready(&mut second);
 }
 
-/// A program that has the database locked until it is dropped.
+/// Locks the database until it is dropped.
 fn lock(world: &World) -> rusqlite::Connection {
     let db = rusqlite::Connection::open(world.database()).unwrap();
     db.busy_timeout(std::time::Duration::from_secs(20)).unwrap();
@@ -224,7 +234,7 @@ fn a_process_that_stopped_while_it_opened_the_store_hangs_no_command() {
     file.lock().unwrap();
     let (user, _) = world.patient();
     world.sim.put(&user, world.now.minus(HOUR), 61.0);
-    assert_eq!(world.created(), 1, "a store that is up to date needs no such lock");
+    assert_eq!(world.created(), 1, "a store of the current schema needs no exclusive lock");
     fs::remove_file(world.database()).unwrap();
     let ran = world.run(&["seed"]);
     assert!(
@@ -242,19 +252,19 @@ fn the_daemon_waits_while_the_file_is_rewritten_after_an_erasure() {
     world.setting("ow.poll_interval", "1s");
     world.sim.put(&user, world.now.minus(HOUR), 61.0);
     let served = Served::start(&world);
-    until("it is read", || world.kept(&patient).len() == 1);
+    until("OW gets the tick's request", || world.kept(&patient).len() == 1);
     let other = lock(&world);
     let vacuum = fs::File::create(world.data_dir().join("vacuum.lock")).unwrap();
     vacuum.lock().unwrap();
     world.sim.put(&user, world.now.minus(HOUR * 2), 62.0);
     let waits = || get(served.port, "/readyz", &[]).unwrap().1.contains("being rewritten after an erasure");
-    until("it says so", waits);
+    until("the log reports the locked store", waits);
     assert_eq!(ready(served.port).0, 200);
-    // For longer than the ten seconds that SQLite waits for a lock.
+    // Longer than the ten seconds that SQLite waits for a lock.
     std::thread::sleep(std::time::Duration::from_secs(11));
     assert_eq!(ready(served.port).0, 200);
     drop((other, vacuum));
-    until("the tick goes on", || world.kept(&patient).len() == 2);
+    until("the tick continues", || world.kept(&patient).len() == 2);
     let ran = served.stop("TERM");
     assert!(ran.stderr.contains("writes wait until that has ended"), "{ran:?}");
     assert!(!ran.stderr.contains("ERROR"), "{ran:?}");

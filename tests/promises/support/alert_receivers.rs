@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// A request as it came.
+/// A received request.
 #[derive(Debug, Clone)]
 pub struct Posted {
     pub headers: BTreeMap<String, String>,
@@ -22,12 +22,12 @@ impl Posted {
 /// The answers of a webhook and the messages it received.
 struct State {
     status: u16,
-    /// The address it redirects to.
+    /// The address of redirects.
     location: String,
     posted: Vec<Posted>,
 }
 
-/// A webhook that takes what it is sent, or fails.
+/// A webhook that accepts messages or answers with an error.
 pub struct Webhook {
     port: u16,
     state: Arc<Mutex<State>>,
@@ -55,7 +55,7 @@ impl Webhook {
         self.state.lock().unwrap().status = status;
     }
 
-    /// Answers from now on that everything has moved there.
+    /// Redirects every later request to `url`.
     pub fn move_to(&self, url: &str) {
         let mut state = self.state.lock().unwrap();
         (state.status, state.location) = (307, format!("Location: {url}\r\n"));
@@ -65,7 +65,7 @@ impl Webhook {
         self.state.lock().unwrap().posted.clone()
     }
 
-    /// The kinds of what came, in order.
+    /// Returns the kinds of the received messages, in order.
     pub fn kinds(&self) -> Vec<String> {
         self.posted().iter().map(|one| one.json()["kind"].as_str().unwrap().to_owned()).collect()
     }
@@ -92,11 +92,11 @@ fn serve(mut stream: TcpStream, shared: &Mutex<State>) -> std::io::Result<()> {
     write!(stream, "HTTP/1.1 {status} X\r\n{location}Content-Length: 0\r\nConnection: close\r\n\r\n")
 }
 
-/// A mail server that takes every letter, except to addresses for which a test has set an answer.
+/// A mail server that accepts every message, except to addresses for which a test has set an answer.
 pub struct MailServer {
     pub port: u16,
     letters: Arc<Mutex<Vec<String>>>,
-    /// Answers to `RCPT`, by the address.
+    /// Answers to `RCPT`, by address.
     answers: Answers,
 }
 
@@ -120,7 +120,7 @@ impl MailServer {
         Self { port, letters, answers }
     }
 
-    /// Answers so to an address, such as "550 no such user"; takes its letters again after "".
+    /// Sets the answer to `RCPT` for an address, such as "550 no such user"; "" accepts its messages again.
     pub fn answer(&self, address: &str, answer: &str) {
         let mut answers = self.answers.lock().unwrap();
         answers.remove(address);
@@ -129,7 +129,7 @@ impl MailServer {
         }
     }
 
-    /// The environment of a daemon that sends through it.
+    /// Returns the environment variables with which a daemon sends mail through this server.
     pub fn variables(&self) -> Vec<(&'static str, String)> {
         vec![
             ("JHE_OW_ALERTS_SMTP_URL", format!("smtp://127.0.0.1:{}", self.port)),
@@ -137,7 +137,7 @@ impl MailServer {
         ]
     }
 
-    /// The letters to an address, with their text decoded.
+    /// Returns the messages to an address, with their text decoded.
     pub fn letters_to(&self, address: &str) -> Vec<String> {
         let to = format!("To: {address}\n");
         let decoded = self.letters().iter().map(|letter| decode(letter)).collect::<Vec<_>>();
@@ -149,7 +149,7 @@ impl MailServer {
     }
 }
 
-/// Decodes quoted-printable and base64 texts of letters, and joins lines of headers that were folded.
+/// Decodes quoted-printable and base64 bodies of messages, and unfolds header lines.
 fn decode(letter: &str) -> String {
     let (head, body) = letter.split_once("\n\n").unwrap();
     let head = head.replace("\n ", " ");
@@ -171,7 +171,7 @@ fn decode(letter: &str) -> String {
     format!("{head}\n\n{}", String::from_utf8(bytes).unwrap().replace("\r\n", "\n"))
 }
 
-/// A server that accepts connections, and never says or reads anything.
+/// Starts a server that accepts connections and neither reads nor writes.
 pub fn mute() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();

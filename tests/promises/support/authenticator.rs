@@ -1,4 +1,4 @@
-//! An authenticator app, and a daemon whose clock moves.
+//! An authenticator app, and a daemon with a clock that tests can move.
 
 use std::time::Duration;
 
@@ -12,32 +12,32 @@ use crate::support::secrets::SEAL;
 
 pub const SET_UP: &str = "/admin/account/second-factor";
 pub const CODE: &str = "/admin/sign-in/code";
-/// The time for which a code is shown.
+/// The period of one code.
 pub const STEP: Duration = Duration::from_secs(30);
 
-/// A daemon that can store second factors and goes by the world's clock.
+/// Starts a daemon that can store second factors and uses the world's clock.
 pub fn serve(world: &World, more: &[(&str, &str)]) -> Served {
     let clock = world.clock_in_a_file();
     let own = [("JHE_OW_CLOCK", clock.as_str()), ("JHE_OW_SECRET_KEY", SEAL)];
     Served::with(world, &[&own, more].concat())
 }
 
-/// Lets time pass for the world and the daemon.
+/// Advances the clock of the world and the daemon.
 pub fn wait(world: &mut World, time: Duration) {
     world.pass(time);
     world.clock_in_a_file();
 }
 
-/// An app that has the secret of one account.
+/// An authenticator app with the secret of one account.
 pub struct Authenticator(Vec<u8>);
 
 impl Authenticator {
-    /// Reads the secret from the page, as the camera of a phone does.
+    /// Reads the secret from the page, as a phone does from the QR code.
     pub fn scan(page: &Answer) -> Self {
         Self::with_secret(between(&page.body, "?secret=", "&amp;").expect("a secret in the address for apps"))
     }
 
-    /// Takes the secret as the address for apps has it, in base32.
+    /// Decodes the base32 secret of an `otpauth` address.
     pub fn with_secret(secret: &str) -> Self {
         let digit =
             |letter| b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".iter().position(|one| *one == letter).unwrap();
@@ -46,17 +46,17 @@ impl Authenticator {
         Self(bytes.map(|byte| u8::from_str_radix(byte, 2).unwrap()).collect())
     }
 
-    /// The secret as the form holds it.
+    /// Returns the secret in the encoding of the form.
     pub fn secret(&self) -> String {
         URL_SAFE_NO_PAD.encode(&self.0)
     }
 
-    /// The code that the app shows at a time.
+    /// Returns the code at a given time.
     pub fn code(&self, now: jhe_ow::common::time::Timestamp) -> String {
         totp_custom::<Sha1>(30, 6, &self.0, u64::try_from(now.micros() / 1_000_000).unwrap())
     }
 
-    /// Sets up the second factor of whoever is signed in; answers with the recovery codes.
+    /// Sets up the second factor of the signed-in account; returns the recovery codes.
     pub fn set_up(visitor: &Visitor, world: &World) -> (Self, Vec<String>) {
         let page = visitor.get(SET_UP);
         let app = Self::scan(&page);
@@ -71,13 +71,13 @@ impl Authenticator {
     }
 }
 
-/// Gives a password; the code is asked next.
+/// Submits the password; the next page asks for the code.
 pub fn give_password(visitor: &Visitor, name: &str) {
     let answer = visitor.sign_in(name, PASSWORD);
     assert_eq!((answer.status, answer.location()), (303, CODE), "{}", answer.body);
 }
 
-/// Gives a code after the password.
+/// Submits the code after the password.
 pub fn give_code(visitor: &Visitor, code: &str) -> Answer {
     visitor.submit(CODE, CODE, &[("code", code)])
 }

@@ -12,9 +12,9 @@ use tempfile::TempDir;
 use crate::support::harness::*;
 use crate::support::running_daemon::wait_for;
 
-/// The name under which the daemon is known to the browser: it may not look like this machine.
+/// The host name of the daemon in the browser. The browser must not treat it as local.
 pub const PUBLIC_HOST: &str = "jhe-ow.example.org";
-/// Set where a test that needs a browser may not be left out.
+/// Set in environments where browser tests must not be skipped.
 const REQUIRED: &str = "JHE_OW_BROWSER";
 const FLAGS: &[&str] = &[
     "--headless",
@@ -33,7 +33,7 @@ fn axe() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/axe-core/axe.min.js")
 }
 
-/// Returns true if there is a browser to test with; prints a note where there is none.
+/// Returns true if a browser is installed; otherwise prints a note.
 pub fn is_there_a_browser() -> bool {
     let runs = |program: &str| {
         let mut command = Command::new(program);
@@ -49,7 +49,7 @@ pub fn is_there_a_browser() -> bool {
     there
 }
 
-/// A browser with a profile of its own.
+/// A browser with its own profile.
 pub struct Browser {
     client: Option<Client>,
     driver: Running,
@@ -57,12 +57,12 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Opens a browser for which [`PUBLIC_HOST`] is this port of the machine.
+    /// Opens a browser that resolves [`PUBLIC_HOST`] to this port on loopback.
     pub fn open(port: u16) -> Self {
         Self::with(port, &[])
     }
 
-    /// The same with further flags.
+    /// Opens a browser with additional flags.
     pub fn with(port: u16, more: &[&str]) -> Self {
         let driver_port = free_port();
         let child = Command::new("chromedriver")
@@ -72,7 +72,9 @@ impl Browser {
             .spawn()
             .unwrap();
         let driver = Running::new(child);
-        until("the driver listens", || std::net::TcpStream::connect(("127.0.0.1", driver_port)).is_ok());
+        until("chromedriver is listening", || {
+            std::net::TcpStream::connect(("127.0.0.1", driver_port)).is_ok()
+        });
         let profile = TempDir::new().unwrap();
         let mut flags: Vec<String> = FLAGS.iter().chain(more).map(ToString::to_string).collect();
         flags.push(format!("--user-data-dir={}", profile.path().display()));
@@ -103,7 +105,7 @@ impl Browser {
         wait_for(self.client().current_url()).unwrap().to_string()
     }
 
-    /// Makes the window as large as a phone's, or as a desk's.
+    /// Sets the size of the window.
     pub fn resize(&self, width: u32, height: u32) {
         wait_for(self.client().set_window_size(width, height)).unwrap();
     }
@@ -117,7 +119,7 @@ impl Browser {
         self.run("return document.body ? document.body.innerText : ''").as_str().unwrap().to_owned()
     }
 
-    /// Waits for the page of this heading.
+    /// Waits for a page with this heading.
     pub fn see(&self, heading: &str) {
         let script = "const h = document.querySelector('h1'); \
                       return document.readyState === 'complete' && h ? h.innerText : ''";
@@ -128,12 +130,12 @@ impl Browser {
         until(&format!("“{heading}”"), is_there);
     }
 
-    /// Waits until the page says this.
+    /// Waits until the page contains `words`.
     pub fn read(&self, words: &str) {
-        until(&format!("“{words}” on the page"), || self.text().contains(words));
+        until(&format!("the page contains “{words}”"), || self.text().contains(words));
     }
 
-    /// Presses a button or follows a link by its words.
+    /// Clicks the button or link with this label.
     pub fn press(&self, words: &str) {
         let path =
             format!("//*[self::button or self::a or self::label][contains(normalize-space(.), '{words}')]");
@@ -151,7 +153,7 @@ impl Browser {
         });
     }
 
-    /// Types into the field of this id, in place of what is there.
+    /// Replaces the text in the field with this id.
     pub fn fill(&self, id: &str, text: &str) {
         wait_for(async {
             let field = self.client().wait().for_element(Locator::Id(id)).await.unwrap();
@@ -172,21 +174,21 @@ impl Browser {
         std::fs::write(file, wait_for(self.client().screenshot()).unwrap()).unwrap();
     }
 
-    /// Asks axe-core; whatever it finds fails the test.
+    /// Runs axe-core; any finding fails the test.
     pub fn is_accessible(&self, page: &str) {
         let axe = std::fs::read_to_string(axe()).unwrap();
         self.run(&axe);
         let script = "const done = arguments[0]; axe.run(document).then(found => \
                       done(found.violations.map(one => [one.id, one.help, one.nodes.map(node => node.html)])))";
         let found = wait_for(self.client().execute_async(script, Vec::new())).unwrap();
-        assert_eq!(found, json!([]), "on {page}");
+        assert_eq!(found, json!([]), "axe-core findings on {page}");
     }
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
         if let Some(client) = self.client.take() {
-            // It may be gone already; then there is nothing to close.
+            // The browser may have exited already.
             let _ = wait_for(tokio_timeout(client.close()));
         }
         self.driver.signal("TERM");

@@ -8,7 +8,7 @@ use crate::support::harness::*;
 use crate::support::running_daemon::*;
 use crate::support::secrets::SEAL;
 
-/// A daemon under its public name, by the machine's own clock: people take their time.
+/// A daemon under its public name. It uses the real clock, because browsers do.
 pub struct Stage {
     pub world: World,
     pub served: Served,
@@ -32,7 +32,7 @@ impl Stage {
         Browser::with(self.served.port, self.flags)
     }
 
-    /// A browser in which the operator is signed in.
+    /// Opens a browser and signs in the operator.
     pub fn operator(&self) -> Browser {
         let operator = self.browser();
         operator.go(&format!("{}/admin", self.base));
@@ -44,7 +44,7 @@ impl Stage {
         operator
     }
 
-    /// Fills the forms for a study and a patient; answers with the link that invites.
+    /// Creates a study and a patient with the forms; returns the invitation link.
     pub fn invite(&self, operator: &Browser, patient: &str) -> String {
         operator.go(&format!("{}/admin/studies/new", self.base));
         operator.fill("name", &format!("Sleep of {patient}"));
@@ -65,7 +65,7 @@ impl Stage {
         operator.run("return document.querySelector('#secret').value").as_str().unwrap().to_owned()
     }
 
-    /// A heart rate that is measured now.
+    /// Adds a heart rate measured now.
     pub fn measure(&self, value: f64) -> Timestamp {
         let user = self.world.sim.connected("oura").pop().unwrap();
         let now = Clock::System.now();
@@ -73,7 +73,7 @@ impl Stage {
         now
     }
 
-    /// Polls by the machine's clock; answers how many observations were created.
+    /// Polls with the real clock; returns the number of created observations.
     pub fn poll(&self) -> u64 {
         let child = self.world.command(&["poll"]).env_remove("JHE_OW_CLOCK").output().unwrap();
         let stdout = String::from_utf8(child.stdout).unwrap();
@@ -83,7 +83,7 @@ impl Stage {
     }
 }
 
-/// Opens a link, ticks the box, agrees, and agrees at the provider.
+/// Opens a link, ticks the box, agrees, and authorizes at the provider.
 pub fn connect(patient: &Browser, link: &str) {
     patient.go(link);
     patient.see("Would you like to share your data?");

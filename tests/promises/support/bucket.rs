@@ -29,26 +29,26 @@ const PREFIX: &str = "raw-payloads/oura/api_response";
 struct State {
     seen: Mutex<Vec<String>>,
     faults: Mutex<HashMap<String, Fault>>,
-    /// Answers to whoever lists the objects of a user: the first page and the next.
+    /// The pages that answer a listing of a user's objects.
     listings: Mutex<HashMap<String, Vec<String>>>,
-    /// Objects that are still served before the server dies.
+    /// Number of objects to serve before the server dies.
     life: AtomicI64,
 }
 
-/// A fault of an object, or of a user's listings.
+/// A fault of one object or of a user's listings.
 #[derive(Clone)]
 pub enum Fault {
-    /// This status.
+    /// Answers with this status.
     Status(u16),
-    /// 503, and when to come back, in seconds.
+    /// Answers 503 with this `Retry-After`, in seconds.
     Later(u64),
-    /// It is said to be elsewhere.
+    /// Redirects to this address.
     Elsewhere(String),
-    /// No answer.
+    /// Never answers.
     Silence,
 }
 
-/// The server, and the files that it serves.
+/// The server and its files.
 pub struct Bucket {
     pub root: TempDir,
     pub port: u16,
@@ -75,7 +75,7 @@ impl Bucket {
         bucket
     }
 
-    /// Serves again, on the port that it had.
+    /// Starts the server again on the same port.
     pub fn restart(&mut self) {
         self.stop();
         self.state.life.store(i64::MAX, Ordering::SeqCst);
@@ -123,12 +123,12 @@ impl Bucket {
         runtime.block_on(put.execute()).unwrap();
     }
 
-    /// Stores heart rates: minutes after midnight of a day, beats, and what the wearer did.
+    /// Stores heart rates: time of day, value, and source.
     pub fn put_heart_rates(&self, key: &str, rates: &[(&str, f64, &str)]) {
         self.put(key, HEARTRATE, heart_rates(rates).to_string().as_bytes());
     }
 
-    /// Puts a file where the server finds it: no metadata.
+    /// Writes a file directly to disk, without metadata.
     pub fn put_bare(&self, key: &str, body: &[u8]) {
         let path = self.root.path().join(BUCKET).join(key);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -139,12 +139,12 @@ impl Bucket {
         std::fs::remove_file(self.root.path().join(BUCKET).join(key)).unwrap();
     }
 
-    /// Answers this status to whoever wants to read this object; 0 serves it again.
+    /// Answers requests for this object with this status; 0 serves it again.
     pub fn fault(&self, key: &str, status: u16) {
         self.trouble(key, (status > 0).then_some(Fault::Status(status)));
     }
 
-    /// Makes trouble for whoever wants to read this object, or takes it away.
+    /// Sets or removes the fault of this object.
     pub fn trouble(&self, key: &str, fault: Option<Fault>) {
         let (mut faults, path) = (self.state.faults.lock().unwrap(), format!("/{BUCKET}/{key}"));
         match fault {
@@ -153,7 +153,7 @@ impl Bucket {
         };
     }
 
-    /// Makes trouble for whoever lists the objects of a user, or takes it away.
+    /// Sets or removes the fault of a user's listings.
     pub fn list_trouble(&self, user: &str, fault: Option<Fault>) {
         let mut faults = self.state.faults.lock().unwrap();
         match fault {
@@ -162,13 +162,13 @@ impl Bucket {
         };
     }
 
-    /// Answers these pages to whoever lists the objects of a user, and nothing else.
+    /// Answers listings of a user's objects with exactly these pages.
     pub fn list_as(&self, user: &str, pages: &[&str]) {
         let pages = pages.iter().map(|page| (*page).to_owned()).collect();
         self.state.listings.lock().unwrap().insert(user.to_owned(), pages);
     }
 
-    /// Puts the time at which an object was stored.
+    /// Sets the modification time of an object.
     pub fn stored(&self, key: &str, at: jhe_ow::common::time::Timestamp) {
         let path = self.root.path().join(BUCKET).join(key);
         let micros = u64::try_from(at.micros()).unwrap();
@@ -176,7 +176,7 @@ impl Bucket {
         std::fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
     }
 
-    /// Dies after so many more objects.
+    /// Dies after serving this many more objects.
     pub fn die_after(&self, objects: i64) {
         self.state.life.store(objects, Ordering::SeqCst);
     }
@@ -277,7 +277,7 @@ pub fn heart_rates(rates: &[(&str, f64, &str)]) -> Value {
     json!({ "data": rates.iter().map(record).collect::<Vec<_>>(), "next_token": null })
 }
 
-/// A world in raw mode, and its bucket.
+/// Returns a world in raw mode and its bucket.
 pub fn raw_world() -> (World, Bucket) {
     let (mut world, bucket) = (World::new(), Bucket::start());
     world.set("JHE_OW_SECRET_KEY", "0123456789abcdef0123456789abcdef0123456789ab");

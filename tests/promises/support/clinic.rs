@@ -1,4 +1,4 @@
-//! Practitioners and patients of two organizations of JHE.
+//! Practitioners and patients of two JHE organizations.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ pub const VICTOR: i64 = 10004;
 pub const PETER: i64 = 10006;
 pub const EMAIL: &str = "mary@example.com";
 
-/// Patient 1 is of organization 1, patient 2 of organization 2, patient 3 no patient of JHE's at all; each has a
-/// sample that could not be converted.
+/// Patient 1 belongs to organization 1, patient 2 to organization 2; patient 3 is not a JHE patient. Each has a
+/// rejected sample.
 pub struct Clinic {
     pub world: World,
     pub jhe: FakeJhe,
@@ -50,7 +50,7 @@ impl Clinic {
         Self { world, jhe, served }
     }
 
-    /// As far as the address at which JHE sends the browser back.
+    /// Starts a sign-in at JHE; returns the address to which JHE redirects the browser.
     pub fn until_back(&self, visitor: &Visitor, user: i64, path: &str) -> String {
         self.jhe.state().staff.here = Some(user);
         let off = visitor.get(path);
@@ -62,7 +62,7 @@ impl Clinic {
         visitor.get(&self.until_back(visitor, user, "/admin/jhe"))
     }
 
-    /// A browser in which this practitioner is signed in.
+    /// Returns a browser in which this practitioner is signed in.
     pub fn practitioner(&self, user: i64) -> Visitor {
         let visitor = self.served.visitor();
         let signed = self.sign_in(&visitor, user);
@@ -70,7 +70,7 @@ impl Clinic {
         visitor
     }
 
-    /// The daemon again, some time later.
+    /// Restarts the daemon after `time` has passed.
     pub fn later(mut self, time: Duration) -> Self {
         let port = self.served.port;
         self.served.stop("TERM");

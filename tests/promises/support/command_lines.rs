@@ -2,7 +2,7 @@
 
 use clap::error::ErrorKind;
 
-/// Placeholders of the documents, and the value that replaces each here.
+/// Placeholders of the documents and their substitutes.
 const PLACEHOLDERS: &[(&str, &str)] = &[
     ("ID", "7"),
     ("N", "7"),
@@ -15,7 +15,7 @@ const PLACEHOLDERS: &[(&str, &str)] = &[
     ("VALUE", "5m"),
 ];
 
-/// The lines of all blocks of shell in a Markdown document: without comments, and with what goes on in the next line.
+/// Returns the lines of all shell blocks of a Markdown document, without comments and with continuation lines joined.
 pub fn shell_lines(markdown: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let (mut in_shell, mut begun) = (false, String::new());
@@ -62,7 +62,7 @@ fn without_comment(line: &str) -> &str {
     line
 }
 
-/// Returns the calls of `jhe-ow` in a line of shell: each alternative, without and with the parts in brackets.
+/// Returns the `jhe-ow` commands in a line of shell: each alternative, with and without its optional parts.
 pub fn calls(line: &str) -> Vec<Vec<String>> {
     let both = |call: Vec<String>| [without_brackets(&call), filled(&call)];
     let mut calls: Vec<Vec<String>> = alternatives(line).into_iter().flat_map(both).collect();
@@ -70,7 +70,7 @@ pub fn calls(line: &str) -> Vec<Vec<String>> {
     calls
 }
 
-/// As [`calls`], without the parts in brackets.
+/// Returns the same commands as [`calls`], without optional parts.
 pub fn shortest_calls(line: &str) -> Vec<Vec<String>> {
     alternatives(line).iter().map(|call| without_brackets(call)).collect()
 }
@@ -85,7 +85,7 @@ fn alternatives(line: &str) -> Vec<Vec<String>> {
             continue;
         }
         calls.push(part.clone());
-        // "patient list | show ID" and "--grant | --withdraw" are two ways to say it, no pipe.
+        // "patient list | show ID" and "--grant | --withdraw" list alternatives; the bar is not a pipe.
         while let Some(other) = parts.next_if(|next| is_alternative(&part, next)) {
             let given = if other[0].starts_with("--") { part.len() - 1 } else { 2 };
             calls.push(part[..given].iter().chain(&other).cloned().collect());
@@ -118,13 +118,13 @@ fn filled(call: &[String]) -> Vec<String> {
     call.iter().map(|word| value(word.trim_matches(['[', ']']))).collect()
 }
 
-/// The value that stands for a placeholder; another word stays as it is.
+/// Returns the substitute of a placeholder; other words are returned unchanged.
 fn value(word: &str) -> String {
     let known = PLACEHOLDERS.iter().find(|(name, _)| *name == word);
     known.map_or_else(|| word.to_owned(), |(_, value)| (*value).to_owned())
 }
 
-/// Cuts as a shell does, as far as quotes go.
+/// Splits a line into words and honours quotes as a shell does.
 pub fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     let (mut word, mut quote, mut begun) = (String::new(), None, false);
@@ -147,7 +147,7 @@ pub fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// Has the program read a command line; answers with what it says against it.
+/// Parses a command line with the program's parser; returns the parser's error.
 pub fn understand(call: &[String]) -> Result<(), ErrorKind> {
     match jhe_ow::cli::run::command().try_get_matches_from(call) {
         Ok(_) => Ok(()),

@@ -1,9 +1,9 @@
-//! A simulated OW with a fake JHE beside it.
+//! A simulated OW and a fake JHE.
 
 use crate::support::fake_jhe::*;
 use crate::support::harness::*;
 
-/// A world with a JHE.
+/// A world connected to a JHE.
 pub struct Scene {
     pub world: World,
     pub jhe: FakeJhe,
@@ -18,7 +18,7 @@ impl Scene {
         Self { world, jhe }
     }
 
-    /// A patient of JHE's who has agreed, taken in and linked; answers with the OW user and our number.
+    /// Adds, imports and links a JHE patient who consents; returns the OW user and our patient number.
     pub fn patient(&self, jhe_id: i64) -> (String, String) {
         self.jhe.add_patient(jhe_id, jhe_id - 30000, self.world.now.minus(DAY));
         let user = self.world.sim.add_user();

@@ -22,7 +22,8 @@ impl Found {
     pub fn said(&self, check: &str, state: &str) -> (&str, &str) {
         let is_it = |one: &&Value| one["check"] == check && one["state"] == state;
         let found = self.findings.iter().find(is_it);
-        let found = found.unwrap_or_else(|| panic!("no {check} that {state}: {:#?}", self.findings));
+        let found = found
+            .unwrap_or_else(|| panic!("no finding of check {check} in state {state}: {:#?}", self.findings));
         (found["what"].as_str().unwrap(), found["next"].as_str().unwrap())
     }
 
@@ -32,13 +33,13 @@ impl Found {
         all.map(|one| one["check"].as_str().unwrap()).collect()
     }
 
-    /// One thing stops data, and the doctor says so with its exit code.
+    /// Asserts that this check is the only one that stops data, and that the exit code says so.
     pub fn stops(&self, check: &str, what: &str, next: &str) {
         self.has(check, "stops", what, next);
         assert_eq!((self.code, self.checks("stops")), (1, vec![check]), "{:#?}", self.findings);
     }
 
-    /// Somebody should look, and nothing stops.
+    /// Asserts that this check warns and nothing stops data.
     pub fn warns(&self, check: &str, what: &str, next: &str) {
         self.has(check, "warning", what, next);
         assert_eq!((self.code, self.checks("stops")), (0, vec![]), "{:#?}", self.findings);
@@ -54,7 +55,7 @@ pub fn examine(world: &World) -> Found {
     examine_with(world, &[])
 }
 
-/// Asks twice, as a person and as a program does, which find the same.
+/// Runs the doctor with text and with JSON output, and asserts that the findings are equal.
 pub fn examine_with(world: &World, more: &[&str]) -> Found {
     let words: Vec<&str> = ["doctor"].iter().chain(more).copied().collect();
     let text = world.run(&words);
@@ -65,7 +66,7 @@ pub fn examine_with(world: &World, more: &[&str]) -> Found {
     for secret in [SECRET_KEY, SECRET, KEY_ID, KEY, NAME, "187.25", &world.sim.key()] {
         assert!(!text.stdout.contains(secret) && !json.stdout.contains(secret), "{secret}: {}", text.stdout);
     }
-    assert!(!text.stdout.contains('\u{1b}'), "colour is for terminals");
+    assert!(!text.stdout.contains('\u{1b}'), "output into a pipe must not be coloured");
     Found { code: text.code, findings, text: text.stdout }
 }
 
@@ -74,7 +75,8 @@ pub fn real_now() -> Timestamp {
     Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap())
 }
 
-/// A world of this hour, for the servers' clocks are real; a patient whose samples come in, and a backup.
+/// Returns a healthy world at the real time (the servers' clocks are real): one patient with recent samples, and a
+/// backup.
 pub fn well() -> World {
     let mut world = World::new();
     world.now = real_now();
@@ -88,7 +90,7 @@ pub fn well() -> World {
     world
 }
 
-/// A backup by its name, which is what tells its age.
+/// Adds a backup whose name carries its time.
 pub fn back_up(world: &World, at: Timestamp) {
     let stamp: String = at.to_string().chars().filter(|c| !matches!(c, '-' | ':')).take(15).collect();
     let directory = world.data_dir().join("backups");
@@ -97,7 +99,7 @@ pub fn back_up(world: &World, at: Timestamp) {
     std::fs::write(directory.join(format!("jhe-ow-{stamp}Z.sqlite3")), "").unwrap();
 }
 
-/// Connects a world to a JHE that has everything, and whose patient is linked to this world's.
+/// Connects a world to a fully configured JHE with a patient linked to the world's patient.
 pub fn connect(world: &mut World) -> FakeJhe {
     let jhe = FakeJhe::start();
     jhe.add_patient(40001, 10006, world.now.minus(DAY));

@@ -1,4 +1,4 @@
-//! A patient whose data can be recognised anywhere in the store, and erasure of it.
+//! A patient whose data can be recognised anywhere in the store, and helpers to erase it.
 
 use std::collections::BTreeSet;
 
@@ -11,11 +11,11 @@ pub const NAME: &str = "Canary Wren";
 pub const EMAIL: &str = "canary.wren@example.org";
 pub const DEVICE: &str = "canary-ring";
 pub const SAMPLE: &str = "canary-sample";
-/// Values that nothing else has.
+/// Values that occur nowhere else.
 pub const MEASURED: [f64; 2] = [61.735_19, 62.846_27];
 
-/// A patient with something of everything, and another one beside; answers with the OW user and the number of the first,
-/// and the number of the other.
+/// Creates a patient with data of every kind and a second patient; returns the OW user and number of the first, and the
+/// number of the second.
 pub fn canaries(world: &World) -> (String, String, String) {
     let user = world.sim.add_user();
     let add = [linked_patient(NAME, &user).as_slice(), &["--email", EMAIL]].concat();
@@ -41,7 +41,7 @@ pub fn external_id(world: &World, patient: &str) -> String {
     db.query_row("SELECT external_id FROM patients WHERE id = ?", [patient], |row| row.get(0)).unwrap()
 }
 
-/// Returns the places of the canaries that are in the database or its write-ahead log.
+/// Returns the indices of the canaries found in the database or its write-ahead log.
 pub fn canaries_in_store(world: &World, canaries: &[Vec<u8>]) -> BTreeSet<usize> {
     let read = |name: &str| std::fs::read(world.data_dir().join(name)).unwrap_or_default();
     let (file, log) = (read("jhe-ow.sqlite3"), read("jhe-ow.sqlite3-wal"));
@@ -62,7 +62,7 @@ pub fn erased(world: &World, patient: &str) -> String {
     ran.stdout
 }
 
-/// Counts the rows of each table in which a column `patient` holds this number.
+/// Counts the rows of each table whose column `patient` holds this number.
 pub fn rows_of(world: &World, patient: &str) -> Vec<(String, i64)> {
     let db = Connection::open(world.database()).unwrap();
     let mut query = db

@@ -13,10 +13,10 @@ pub const HEART_RATE: &str = "omh:heart-rate:2.0";
 pub const FIVE_MINUTES: Duration = Duration::from_mins(5);
 pub const HOUR: Duration = Duration::from_hours(1);
 pub const DAY: Duration = Duration::from_hours(24);
-/// Longer than anything takes that a test waits for.
+/// Maximum wait in tests; longer than any expected operation.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// An instant.
+/// Parses an instant.
 pub fn at(text: &str) -> Timestamp {
     Timestamp::parse(text).unwrap()
 }
@@ -30,15 +30,17 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// The created count of a completed poll.
+    /// Returns the number of observations created by a completed poll.
     pub fn created(&self) -> u64 {
-        let (_, rest) =
-            self.stdout.split_once("Created ").unwrap_or_else(|| panic!("not complete: {self:?}"));
+        let (_, rest) = self
+            .stdout
+            .split_once("Created ")
+            .unwrap_or_else(|| panic!("the poll did not complete: {self:?}"));
         rest.split(' ').next().unwrap().parse().unwrap()
     }
 }
 
-/// A line of the table of what is kept.
+/// A row of the observation table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line {
     pub series: String,
@@ -46,10 +48,10 @@ pub struct Line {
     pub provider: String,
     pub device: String,
     pub start: Timestamp,
-    /// As the local clock read it.
+    /// The start in local time.
     pub local: String,
     pub end: Option<Timestamp>,
-    /// Not a number where the provider gave none.
+    /// NaN where the provider gave no value.
     pub value: f64,
     pub unit: String,
     pub name: String,
@@ -76,7 +78,7 @@ impl Line {
         }
     }
 
-    /// The name without the number of its revision.
+    /// Returns the name without its revision number.
     pub fn uuid(&self) -> &str {
         self.name.split('#').next().unwrap()
     }
@@ -94,12 +96,12 @@ pub fn as_delivered(lines: &str) -> String {
     lines.lines().map(strip).collect()
 }
 
-/// The command that adds a patient who is linked and consents to heart rates.
+/// Returns the command that adds a linked patient who consents to heart rates.
 pub fn linked_patient<'a>(name: &'a str, user: &'a str) -> [&'a str; 10] {
     ["patient", "add", "--name", name, "--ow-user", user, "--consent", HEART_RATE, "--reason", "paper"]
 }
 
-/// A world of its own for one test: OW, a store, and a clock that stands.
+/// The isolated environment of one test: OW, a store, and a fixed clock.
 pub struct World {
     pub sim: SimulatedOw,
     pub directory: TempDir,
@@ -109,7 +111,7 @@ pub struct World {
 }
 
 impl World {
-    /// Seeded and switched on, at noon of a Saturday.
+    /// Creates a world with a seeded store at noon on a Saturday.
     pub fn new() -> Self {
         let world = Self::bare();
         assert_eq!(world.run(&["seed"]).code, 0);
@@ -117,7 +119,7 @@ impl World {
         world
     }
 
-    /// Nothing done yet.
+    /// Creates a world with an empty data directory.
     pub fn bare() -> Self {
         let now = at("2026-11-21T12:00:00Z");
         let clock = Clock::fixed(now);
@@ -126,7 +128,7 @@ impl World {
         world.set("OW_API_URL", &world.sim.url());
         world.set("OW_API_KEY", &world.sim.key());
         world.set("JHE_OW_OW_TIMEOUT", "2s");
-        // Tests run side by side; those of the metrics choose a port.
+        // Tests run in parallel; tests of metrics choose a port.
         world.set("JHE_OW_METRICS_BIND", "off");
         world
     }
@@ -137,13 +139,13 @@ impl World {
         self.variables.push((name.to_owned(), value.to_owned()));
     }
 
-    /// Moves time on.
+    /// Advances the clock.
     pub fn pass(&mut self, time: Duration) {
         self.now = self.now.plus(time);
         self.clock.set(self.now);
     }
 
-    /// Writes the time into a file, in one step; answers with what has a daemon go by it.
+    /// Writes the time to a file atomically; returns the variable's value with which a daemon reads it.
     pub fn clock_in_a_file(&self) -> String {
         let clock = self.directory.path().join("clock");
         let half = clock.with_extension("new");
@@ -152,7 +154,7 @@ impl World {
         format!("@{}", clock.display())
     }
 
-    /// The binary, about to run here.
+    /// Returns a command that runs the binary in this world.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_jhe-ow"));
         command.args(arguments);
@@ -160,7 +162,7 @@ impl World {
         command
     }
 
-    /// A line of shell, about to run here, that finds the binary by its name.
+    /// Returns a command that runs a line of shell in this world, with the binary in `PATH`.
     pub fn shell(&self, line: &str) -> Command {
         let mut command = Command::new("bash");
         command.args(["-c", line]);
@@ -188,13 +190,13 @@ impl World {
         self.data_dir().join("jhe-ow.sqlite3")
     }
 
-    /// Runs the binary to its end.
+    /// Runs the binary and waits for its end.
     pub fn run(&self, arguments: &[&str]) -> Ran {
         let output = self.command(arguments).output().unwrap();
         ran(&output)
     }
 
-    /// Starts the binary and leaves it running.
+    /// Starts the binary in the background.
     pub fn start(&self, arguments: &[&str]) -> Running {
         let child = self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         Running::new(child)
@@ -205,14 +207,14 @@ impl World {
         self.run(&["poll"])
     }
 
-    /// Runs one tick that has to be complete; answers how many observations it created.
+    /// Runs one tick that must complete; returns the number of created observations.
     pub fn created(&self) -> u64 {
         let ran = self.poll();
         assert_eq!(ran.code, 0, "{ran:?}");
         ran.created()
     }
 
-    /// A user at OW and a patient here who is linked and consents; answers with both.
+    /// Adds an OW user and a linked patient who consents; returns both.
     pub fn patient(&self) -> (String, String) {
         let user = self.sim.add_user();
         let add = linked_patient("A", &user);
@@ -221,7 +223,7 @@ impl World {
         (user, ran.stdout.trim().to_owned())
     }
 
-    /// A user at OW and a patient in `zone` who is linked and consents to these codes; answers with both.
+    /// Adds an OW user and a linked patient in `zone` who consents to these codes; returns both.
     pub fn patient_of(&self, codes: &[&str], zone: &str) -> (String, String) {
         let user = self.sim.add_user();
         let mut add = vec!["patient", "add", "--name", "A", "--tz", zone, "--ow-user", &user];
@@ -234,7 +236,7 @@ impl World {
         (user, ran.stdout.trim().to_owned())
     }
 
-    /// Records a consent to heart rates (`--grant`), or its end (`--withdraw`).
+    /// Grants (`--grant`) or withdraws (`--withdraw`) the consent to heart rates.
     pub fn consent(&self, patient: &str, change: &str) {
         self.consent_to(patient, HEART_RATE, change);
     }
@@ -265,7 +267,7 @@ impl World {
         lines
     }
 
-    /// Returns the rejected samples: a line each, with its reason.
+    /// Returns the rejected samples, one line each, with the reason.
     pub fn rejected(&self) -> Vec<String> {
         let ran = self.run(&["rejected", "list"]);
         assert_eq!(ran.code, 0, "{ran:?}");
@@ -288,25 +290,24 @@ impl World {
         kept
     }
 
-    /// The documents of one patient, as JHE gets them.
+    /// Returns one patient's documents, as delivered to JHE.
     pub fn documents(&self, patient: &str) -> Vec<serde_json::Value> {
         let ran = self.run(&["observations", "--patient-id", patient]);
         assert_eq!(ran.code, 0, "{ran:?}");
         as_delivered(&ran.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// The lock's value.
+    /// Returns the value of the lock setting.
     pub fn lock(&self) -> String {
         self.run(&["settings", "get", "ow.sync_in_progress"]).stdout.trim().to_owned()
     }
 
-    /// Sets a setting.
     pub fn setting(&self, key: &str, value: &str) {
         let ran = self.run(&["settings", "set", key, value]);
         assert_eq!(ran.code, 0, "{ran:?}");
     }
 
-    /// Page requests that OW has seen for one user.
+    /// Counts OW's page requests for one user.
     pub fn pages_of(&self, user: &str) -> usize {
         let path = format!("/api/v1/users/{user}/timeseries");
         self.sim.requests().iter().filter(|seen| seen.path == path).count()
@@ -321,7 +322,7 @@ fn ran(output: &Output) -> Ran {
     }
 }
 
-/// A binary that runs; killed where a test forgets it.
+/// A running binary; killed on drop.
 pub struct Running(Option<Child>);
 
 impl Running {
@@ -333,18 +334,18 @@ impl Running {
         self.0.as_ref().unwrap().id()
     }
 
-    /// Sends it a signal by name.
+    /// Sends a signal by name.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status().unwrap();
         assert!(sent.success());
     }
 
-    /// Returns true if it has ended by itself.
+    /// Returns true if the process has ended.
     pub fn has_ended(&mut self) -> bool {
         self.0.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some())
     }
 
-    /// Waits for its end.
+    /// Waits for the process to end.
     pub fn wait(mut self) -> Ran {
         ran(&self.0.take().unwrap().wait_with_output().unwrap())
     }
@@ -359,16 +360,16 @@ impl Drop for Running {
     }
 }
 
-/// Looks until something is so.
+/// Polls a condition until it holds; panics after [`PATIENCE`].
 pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
-        assert!(began.elapsed() < PATIENCE, "never: {what}");
+        assert!(began.elapsed() < PATIENCE, "timed out waiting until: {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// A GET on loopback: status and body.
+/// Sends a GET request on loopback; returns status and body.
 pub fn get(port: u16, path: &str, headers: &[(&str, &str)]) -> Option<(u16, String)> {
     use std::fmt::Write as _;
     use std::io::{Read, Write as _};
@@ -388,12 +389,12 @@ pub fn get(port: u16, path: &str, headers: &[(&str, &str)]) -> Option<(u16, Stri
     Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
 }
 
-/// A port that nobody has at the moment.
+/// Returns a free port.
 pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// The names in a directory.
+/// Returns the names in a directory.
 pub fn names(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory).unwrap();
     entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()

@@ -1,4 +1,4 @@
-//! A daemon that reads early on hints, and a clock that a test can set while it runs.
+//! A daemon that follows webhook hints, and a clock that a test can set while it runs.
 
 use jhe_ow::common::time::Timestamp;
 
@@ -8,22 +8,22 @@ use crate::support::running_daemon::*;
 pub const SIGNING: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 pub const LISTED: &str = "/api/v1/sync/runs";
 
-/// Counts the requests for OW's whole list of sync runs.
+/// Counts the requests for OW's full list of sync runs.
 pub fn lists(world: &World) -> usize {
     let is_whole = |query: &str| !query.contains("source=");
     world.sim.requests().iter().filter(|seen| seen.path == LISTED && is_whole(&seen.query)).count()
 }
 
-/// Reads of a user's that began on the day so many days ago.
+/// Counts a user's reads that began on the day `days` days ago.
 pub fn reads_of(world: &World, user: &str, days: u32) -> usize {
     let path = format!("/api/v1/users/{user}/timeseries");
     let start = format!("start_time={}", &world.now.minus(DAY * days).to_string()[..10]);
     world.sim.requests().iter().filter(|seen| seen.path == path && seen.query.contains(&start)).count()
 }
 
-/// Waits until something was owed and all of it was read to its end.
+/// Waits until at least one historical read was scheduled and all are done.
 pub fn until_all_reads_are_done(world: &World) {
-    until("nothing is owed any more", || {
+    until("the queue of historical reads is empty", || {
         let db = rusqlite::Connection::open(world.database()).unwrap();
         let query = "SELECT coalesce(min(completed_at IS NOT NULL), 0) FROM historical_reads";
         db.query_row(query, [], |row| row.get(0)).unwrap()
@@ -41,7 +41,7 @@ impl Hands {
     }
 
     pub fn set(&self, now: Timestamp) {
-        // Whole or not at all: the daemon reads it at any time.
+        // Written atomically: the daemon may read the file at any time.
         let half = self.0.with_extension("new");
         std::fs::write(&half, now.to_string()).unwrap();
         std::fs::rename(half, &self.0).unwrap();
@@ -52,7 +52,7 @@ impl Hands {
     }
 }
 
-/// A daemon whose ticks are an hour apart, after its first one.
+/// Starts a daemon with an hour between ticks and waits for its first tick.
 pub fn served(world: &World, hints: &str, user: &str, variables: &[(&str, &str)]) -> Served {
     world.setting("ow.poll_interval", "1h");
     world.setting("ow.hints", hints);
@@ -63,7 +63,7 @@ pub fn served(world: &World, hints: &str, user: &str, variables: &[(&str, &str)]
     served
 }
 
-/// A linked patient whose consent covers a year before it, in a world whose first reads go back a day.
+/// Adds a linked patient whose consent covers the last year, in a world whose first reads go back one day.
 pub fn patient_with_a_past(world: &World) -> (String, String) {
     world.setting("ow.first_connect_window", "366d");
     let patient = world.patient();

@@ -1,4 +1,4 @@
-//! A patient of JHE who opens an invitation of JHE.
+//! A JHE patient who opens a JHE invitation.
 
 use crate::support::erasure::one;
 use crate::support::fake_jhe::*;
@@ -6,7 +6,7 @@ use crate::support::harness::*;
 use crate::support::running_daemon::*;
 
 pub const PATIENT: i64 = 40001;
-/// The key that seals patients' tokens.
+/// The key that encrypts patients' tokens.
 pub const SECRET: &str = "an-example-of-thirty-two-characters";
 
 pub struct Scene {
@@ -41,12 +41,12 @@ impl Scene {
         format!("/clients/ow/launch?code={}", self.jhe.code(token))
     }
 
-    /// Opens a link and goes on.
+    /// Opens a link and presses "Continue".
     pub fn go_on(&self, token: &str) -> Answer {
         self.browser.submit(&self.link(token), "/clients/ow/redeem", &[])
     }
 
-    /// Comes in by a new link; answers with the form that asks.
+    /// Signs in with a new link; returns the consent form.
     pub fn come_in(&self) -> Answer {
         let token = self.jhe.make_invitation(PATIENT);
         let went = self.go_on(&token);
@@ -54,7 +54,7 @@ impl Scene {
         self.browser.get("/clients/ow/ask")
     }
 
-    /// Agrees to what is asked, and no more.
+    /// Agrees to exactly the displayed scopes.
     pub fn agree(&self) -> Answer {
         let study = between(&self.come_in().body, "value=\"", &format!(":{HEART_RATE}\""))
             .unwrap()
@@ -80,7 +80,7 @@ impl Scene {
         self.browser.submit("/clients/ow/manage", action, more)
     }
 
-    /// The daemon starts anew, at the time of the world, and its first tick is over.
+    /// Restarts the daemon at the time of the world and waits for its first tick.
     pub fn restart(self) -> Self {
         let Self { world, jhe, served, browser } = self;
         let port = served.port;

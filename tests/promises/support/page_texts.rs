@@ -1,11 +1,11 @@
-//! The texts of a page, and the texts of a language's bundle.
+//! The texts of a page and of a language bundle.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use fluent_syntax::ast::{Entry, Expression, Pattern, PatternElement};
 
-/// Elements whose text is not of the bundles: values to choose from, and consents as they were read.
+/// Elements whose text does not come from bundles: option values, and consents as they were displayed.
 const LEFT_OUT: &[&str] = &["option", "pre", "svg", "code"];
 const VOID: &[&str] = &["br", "hr", "img", "input", "link", "meta", "line", "rect", "circle", "polyline"];
 
@@ -45,7 +45,7 @@ fn unescape(text: &str) -> String {
     text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&")
 }
 
-/// The texts of a language, each as its parts between the values.
+/// The texts of a language, each split at its placeholders.
 pub struct Bundle(Vec<Vec<String>>);
 
 impl Bundle {
@@ -70,7 +70,8 @@ impl Bundle {
         words.map(str::to_lowercase).collect()
     }
 
-    /// Returns whether the language has the text, with any values in its places. A text of values alone says nothing.
+    /// Returns true if the language has the text, with any values for its placeholders. Texts that consist of
+    /// placeholders only do not count.
     pub fn has(&self, text: &str) -> bool {
         self.0.iter().any(|parts| {
             let letters: usize =

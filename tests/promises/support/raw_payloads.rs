@@ -1,4 +1,4 @@
-//! A bucket with payloads, and what becomes of them.
+//! A bucket with payloads, and the observations read from them.
 
 use std::io::Write;
 
@@ -11,7 +11,7 @@ pub const TODAY: &str = "2026-11-21";
 pub const EIGHT: &str = "2026-11-21T08:00:00Z";
 pub const NINE: &str = "2026-11-21T09:00:00Z";
 
-/// A patient, and one payload of two heart rates.
+/// Returns a patient and one payload with two heart rates.
 pub fn one_payload() -> (World, Bucket, String, String) {
     let (world, bucket) = raw_world();
     let (user, patient) = world.patient();

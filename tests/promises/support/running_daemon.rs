@@ -1,4 +1,4 @@
-//! A running daemon, and visitors without a browser.
+//! A running daemon and HTTP clients.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, Write as _};
@@ -17,17 +17,17 @@ static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 });
 
-/// Waits for something asynchronous.
+/// Blocks on a future.
 pub fn wait_for<T>(future: impl Future<Output = T>) -> T {
     RUNTIME.block_on(future)
 }
 
-/// Lets something asynchronous go on beside the test.
+/// Runs a future in the background.
 pub fn spawn(future: impl Future<Output = ()> + Send + 'static) {
     RUNTIME.spawn(future);
 }
 
-/// A daemon that runs.
+/// A running daemon.
 pub struct Served {
     pub running: Running,
     pub port: u16,
@@ -49,8 +49,8 @@ impl Served {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut running = Running::new(command.spawn().unwrap());
         let listens = || get(port, "/healthz", &[]).is_some();
-        until("it listens", || running.has_ended() || listens());
-        assert!(!running.has_ended(), "it does not start: {:?}", running.wait());
+        until("the daemon is listening", || running.has_ended() || listens());
+        assert!(!running.has_ended(), "the daemon does not start: {:?}", running.wait());
         Self { running, port }
     }
 
@@ -58,12 +58,12 @@ impl Served {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// A browser that nobody has signed in with.
+    /// Returns a browser without a session.
     pub fn visitor(&self) -> Visitor {
         Visitor::new(&self.url())
     }
 
-    /// A browser in which the operator is signed in.
+    /// Returns a browser in which the operator is signed in.
     pub fn operator(&self, world: &World) -> Visitor {
         set_password(world, "operator", PASSWORD);
         let visitor = self.visitor();
@@ -72,7 +72,7 @@ impl Served {
         visitor
     }
 
-    /// Sends it a signal and waits for its end.
+    /// Sends a signal and waits for the process to end.
     pub fn stop(self, signal: &str) -> Ran {
         self.running.signal(signal);
         self.running.wait()
@@ -114,11 +114,11 @@ impl Demonstration {
     }
 }
 
-/// The sign-in link of the first operator, as the daemon wrote it at its start.
+/// Returns the first operator's sign-in link, which the daemon writes at its start.
 pub fn first_link(world: &World) -> String {
     let file = world.data_dir().join("first-sign-in-link");
     let read = || std::fs::read_to_string(&file).ok().filter(|link| link.ends_with('\n'));
-    until("the link is written", || read().is_some());
+    until("the daemon has written the sign-in link", || read().is_some());
     read().unwrap().trim().to_owned()
 }
 
@@ -128,7 +128,7 @@ pub fn set_password(world: &World, name: &str, password: &str) {
     assert_eq!(ran.code, 0, "{ran:?}");
 }
 
-/// Runs the binary with something on its standard input.
+/// Runs the binary with this text on its standard input.
 pub fn with_input(world: &World, arguments: &[&str], input: &str) -> Ran {
     let mut command = world.command(arguments);
     let mut child =
@@ -137,7 +137,7 @@ pub fn with_input(world: &World, arguments: &[&str], input: &str) -> Ran {
     Running::new(child).wait()
 }
 
-/// An answer.
+/// An HTTP answer.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -151,22 +151,22 @@ impl Answer {
     }
 
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("the answer is not JSON: {self:?}"))
     }
 
-    /// The title of the page.
+    /// Returns the main heading of the page.
     pub fn heading(&self) -> &str {
         between(&self.body, "<h1>", "</h1>").unwrap_or_default()
     }
 
-    /// The text of the field to copy something from.
+    /// Returns the text of the read-only field to copy from.
     pub fn secret(&self) -> String {
         let field =
             between(&self.body, "id=\"secret\"", "</textarea>").unwrap_or_else(|| panic!("{}", self.body));
         field.split_once('>').unwrap().1.to_owned()
     }
 
-    /// The hidden fields of the form that goes to `action`.
+    /// Returns the hidden fields of the form with this action.
     pub fn hidden(&self, action: &str) -> Vec<(String, String)> {
         let form = between(&self.body, &format!("action=\"{action}\""), "</form>");
         let form = form.unwrap_or_else(|| panic!("no form to {action} in {}", self.body));
@@ -178,16 +178,16 @@ impl Answer {
     }
 }
 
-/// Returns the text between two texts.
+/// Returns the text between `start` and `end`.
 pub fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(start)?;
     rest.split_once(end).map(|(inside, _)| inside)
 }
 
-/// A browser without a screen: cookies, and nothing else.
+/// An HTTP client with a cookie jar.
 pub struct Visitor {
     pub base: String,
-    /// The origin that its forms name.
+    /// The `Origin` header of its forms.
     pub origin: String,
     http: reqwest::Client,
     pub cookies: Mutex<BTreeMap<String, String>>,
@@ -199,17 +199,17 @@ impl Visitor {
         Self { base: base.to_owned(), origin: base.to_owned(), http, cookies: Mutex::default() }
     }
 
-    /// Asks for a page; a full address is taken as it is.
+    /// Requests a page; accepts a path or a full address.
     pub fn get(&self, path: &str) -> Answer {
         self.send(Method::GET, path, &[], None)
     }
 
-    /// Sends a form as a page of ours would, with nothing but these fields.
+    /// Sends a form from our own origin with exactly these fields.
     pub fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         self.send(Method::POST, path, &[("Origin", self.origin.as_str())], Some(fields))
     }
 
-    /// Sends anything.
+    /// Sends any request.
     pub fn send(
         &self,
         method: Method,
@@ -241,7 +241,7 @@ impl Visitor {
         answer
     }
 
-    /// Opens a page, fills the form that goes to `action`, and sends it.
+    /// Opens a page, fills the form with this action, and sends it.
     pub fn submit(&self, page: &str, action: &str, fields: &[(&str, &str)]) -> Answer {
         let hidden = self.get(page).hidden(action);
         let hidden = hidden.iter().map(|(name, value)| (name.as_str(), value.as_str()));
@@ -249,7 +249,7 @@ impl Visitor {
         self.post(action, &all)
     }
 
-    /// Sends a form with a file, as a browser does.
+    /// Sends a form with a file as multipart.
     pub fn upload(&self, page: &str, action: &str, fields: &[(&str, &str)], file: &[u8]) -> Answer {
         let token = between(&self.get(page).body, "name=\"form_token\" value=\"", "\"").unwrap().to_owned();
         let mut body = Vec::new();
@@ -277,7 +277,7 @@ impl Visitor {
     }
 }
 
-/// A study that asks for heart rates of Oura rings; answers with its number.
+/// Creates a study that asks for heart rates of Oura rings; returns its number.
 pub fn make_study(operator: &Visitor, name: &str) -> String {
     let fields = [
         ("name", name),
@@ -292,7 +292,7 @@ pub fn make_study(operator: &Visitor, name: &str) -> String {
     made.location().strip_prefix("/admin/studies/").unwrap().to_owned()
 }
 
-/// A patient who is enrolled in a study; answers with the number.
+/// Creates a patient enrolled in a study; returns the number.
 pub fn make_patient(operator: &Visitor, name: &str, study: &str) -> String {
     let fields = [("name", name), ("tz", "Europe/Berlin"), ("study", study)];
     let made = operator.submit("/admin/patients/new", "/admin/patients/new", &fields);
@@ -300,7 +300,7 @@ pub fn make_patient(operator: &Visitor, name: &str, study: &str) -> String {
     between(made.location(), "/admin/patients/", "?").unwrap().to_owned()
 }
 
-/// The link of a new invitation.
+/// Creates an invitation; returns its link.
 pub fn invite(operator: &Visitor, patient: &str) -> String {
     let page = format!("/admin/patients/{patient}");
     let made = operator.submit(&page, &format!("{page}/invite"), &[("study", "")]);
@@ -308,13 +308,13 @@ pub fn invite(operator: &Visitor, patient: &str) -> String {
     made.secret()
 }
 
-/// Agrees to everything that an invitation asks.
+/// Agrees to everything that an invitation asks for.
 pub fn agree(patient: &Visitor, link: &str, study: &str) -> Answer {
     let scope = format!("{study}:{HEART_RATE}");
     patient.submit(link, "/clients/ow/agree", &[("scope", &scope), ("answer", "agree")])
 }
 
-/// Goes to the provider; answers with the addresses behind its buttons, by their ids.
+/// Opens the provider's page; returns the addresses behind its buttons, by id.
 pub fn provider_buttons(patient: &Visitor) -> BTreeMap<String, String> {
     let leave = patient.get("/clients/ow/leave?provider=oura");
     assert_eq!(leave.status, 200, "{}", leave.body);

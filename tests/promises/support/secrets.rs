@@ -2,12 +2,12 @@
 
 use crate::support::harness::World;
 
-/// The seal, the name and the e-mail address of a patient: values that nothing else has.
+/// The encryption key, name and e-mail address of a patient: values that occur nowhere else.
 pub const SEAL: &str = "canary-that-seals-what-is-in-the-database";
 pub const NAME: &str = "Zebulon-Canary";
 pub const EMAIL: &str = "zebulon@canary.example.org";
 
-/// A mail server that nobody is at.
+/// Configures a mail server at an unused address.
 pub fn have_mail(world: &mut World) {
     for (name, value) in [
         ("JHE_OW_ALERTS_SMTP_USER", "me"),
@@ -19,7 +19,7 @@ pub fn have_mail(world: &mut World) {
     }
 }
 
-/// The secrets of the configuration, each with a value that it can have: whatever may stand in a file of its own.
+/// Returns every secret of the configuration with a valid value: the settings that may be read from a file.
 pub fn secrets_of_the_configuration() -> Vec<(&'static str, String)> {
     let example = include_str!("../../../jhe-ow.toml.example");
     let words = example.split(|c: char| !c.is_ascii_uppercase() && c != '_');

@@ -1,11 +1,11 @@
-//! A patient whose silence is noticed, by a clock that the test sets.
+//! A patient with silence alerts, and a clock that the test sets.
 
 use std::path::PathBuf;
 
 use crate::support::harness::*;
 use crate::support::running_daemon::*;
 
-/// A world whose daemon ticks each second, by a clock in a file.
+/// A world whose daemon ticks every second and reads its clock from a file.
 pub struct Watched {
     pub world: World,
     pub clock: PathBuf,
@@ -22,7 +22,7 @@ impl Watched {
         Self::over(world, user, patient)
     }
 
-    /// A world with a patient of whom one sample is at OW.
+    /// Adds one sample at OW for the patient of a world.
     pub fn over(world: World, user: String, patient: String) -> Self {
         world.setting("ow.poll_interval", "1s");
         world.setting("ow.hints", "off");
@@ -38,7 +38,7 @@ impl Watched {
     }
 
     pub fn set_clock(&self) {
-        // In one step: a clock that is half written is none.
+        // Written atomically: the daemon cannot parse a partial time.
         let half = self.clock.with_extension("new");
         std::fs::write(&half, self.world.now.to_string()).unwrap();
         std::fs::rename(half, &self.clock).unwrap();
@@ -56,7 +56,7 @@ impl Watched {
         Served::with(&self.world, &all)
     }
 
-    /// Lets time pass in which the daemon runs, and not in one leap, which looks as if the machine had slept.
+    /// Advances the clock in steps while the daemon runs; a single leap would look like a suspend.
     pub fn stay_awake(&mut self) {
         for _ in 0..2 {
             self.ticks();
@@ -65,7 +65,7 @@ impl Watched {
         self.ticks();
     }
 
-    /// Waits until a few more ticks have run, and what follows each.
+    /// Waits for a few more ticks and their follow-up work.
     pub fn ticks(&self) {
         let before = self.world.pages_of(&self.user);
         until("some ticks have run", || self.world.pages_of(&self.user) >= before + 3);

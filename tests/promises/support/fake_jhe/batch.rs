@@ -33,7 +33,7 @@ impl FakeJhe {
             state.faults.pop_front()
         };
         let (jhe, latency) = (self.clone(), self.state().latency);
-        // On a task of its own: a worker goes on although its client has gone.
+        // A separate task: a JHE worker continues after its client has disconnected.
         let worker = tokio::spawn(async move {
             tokio::time::sleep(latency).await;
             let answer = jhe.work(&entries, fault);
@@ -153,7 +153,7 @@ impl FakeJhe {
     }
 }
 
-/// What the schemas of JHE's codes ask for: a number where a measure stands, the right frame, and the header's name.
+/// Checks a document against JHE's schemas: a number for each measure, the right time frame, the schema of the header.
 fn conforms(code: &str, document: &Value) -> Result<(), String> {
     let (measure, is_interval) = match code {
         "omh:heart-rate:2.0" => ("/heart_rate/value", false),
@@ -185,7 +185,7 @@ fn conforms(code: &str, document: &Value) -> Result<(), String> {
     if schema(document) == code { Ok(()) } else { Err(format!("{code} was expected")) }
 }
 
-/// The code of a document, as its header names it.
+/// Returns the schema code in a document's header.
 fn schema(document: &Value) -> String {
     let part = |name: &str| document["header"]["schema_id"][name].as_str().unwrap_or_default().to_owned();
     format!("{}:{}:{}", part("namespace"), part("name"), part("version"))
@@ -197,7 +197,7 @@ fn identifier(entry: &Value) -> (String, String) {
     (text("system"), text("value"))
 }
 
-/// The data point; none where it is not ASCII JSON in base64.
+/// Decodes the data point; `None` if it is not ASCII JSON in base64.
 fn document(entry: &Value) -> Option<Value> {
     let bytes = STANDARD.decode(entry["resource"]["valueAttachment"]["data"].as_str()?).ok()?;
     bytes.is_ascii().then(|| serde_json::from_slice(&bytes).ok()).flatten()

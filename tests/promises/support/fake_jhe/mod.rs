@@ -1,4 +1,4 @@
-//! A JHE that answers as the captures of a real one show, and that is as strict.
+//! A JHE that answers as recorded from a real one and is equally strict.
 
 mod batch;
 mod people;
@@ -24,39 +24,40 @@ use crate::support::running_daemon::spawn;
 pub use people::{Invited, People};
 pub use practitioner::CLIENT;
 
-/// The key that JHE gave out.
+/// The API key issued by JHE.
 pub const KEY: &str = "aWQ6c2VjcmV0";
-/// The study that everybody is asked by.
+/// The study that includes every patient.
 pub const STUDY: i64 = 30001;
 const OURA: i64 = 70004;
 const SYSTEM: &str = "https://w3id.org/openmhealth";
 
-/// A fault of the next batch.
+/// A fault for the next batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(dead_code, reason = "some faults are the crash drill's, which shares this module")]
 pub enum Fault {
-    /// This status, and nothing is done.
+    /// Answers this status and stores nothing.
     Status(u16),
-    /// Everything is done, and the answer is lost on the way.
+    /// Stores everything and loses the answer.
     Lost,
-    /// A worker is killed: the first half is done, the next observation has no identifier, the rest is not done.
+    /// Simulates a killed worker: the first half is stored, the next observation lacks its identifier, the rest is not
+    /// stored.
     Killed,
-    /// This status with this `Retry-After`, from what stands before JHE.
+    /// A proxy before JHE answers this status and `Retry-After`.
     Proxy(u16, &'static str),
-    /// 503 with this `Retry-After`.
+    /// Answers 503 with this `Retry-After`.
     Busy(&'static str),
-    /// Everything is done, and the connection breaks in the middle of the answer.
+    /// Stores everything and breaks the connection in the middle of the answer.
     Cut,
-    /// Everything is done, and no answer ever comes.
+    /// Stores everything and never answers.
     Hang,
-    /// This status, and all that was sent in the words about it; 207 says so of each entry of a batch.
+    /// Answers this status with the request in the error text; 207 does so for each entry of a batch.
     Echo(u16),
 }
 
-/// Says what goes wrong with the request of a path, if anything.
+/// Returns the fault of a request's path, if any.
 pub type Trouble = Box<dyn FnMut(&str) -> Option<Fault> + Send>;
 
-/// An observation that JHE has.
+/// A stored observation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kept {
     pub patient: i64,
@@ -81,56 +82,57 @@ impl Kept {
 pub struct State {
     tokens: BTreeSet<String>,
     pub logins: usize,
-    /// By JHE's number: the number of the user, and whether the practitioner shares an organization.
+    /// By JHE's patient number: the user's number, and whether the practitioner shares an organization with the
+    /// patient.
     patients: BTreeMap<i64, (i64, bool)>,
     /// By patient and code.
     consents: BTreeMap<(i64, String), (bool, Timestamp)>,
     pub kept: Vec<Kept>,
-    /// Those that come while somebody pages through the others.
+    /// Observations that arrive while a client reads the pages.
     late: Vec<Kept>,
-    /// Pages of observations that were served.
+    /// Number of observation pages served.
     pub pages: usize,
-    /// After so many pages of observations, no more are served.
+    /// Serves no more observation pages after this many.
     pub fails_after_pages: Option<usize>,
     pub batches: Vec<usize>,
-    /// The patients of each batch that was sent.
+    /// The patients of each received batch.
     pub of: Vec<BTreeSet<String>>,
     pub faults: VecDeque<Fault>,
-    /// Values on which JHE itself breaks.
+    /// Values that crash JHE.
     pub poison: Vec<f64>,
-    /// Values that JHE will not have.
+    /// Values that JHE rejects.
     pub refused: Vec<f64>,
-    /// Values that JHE refuses with these diagnostics, which no documentation names.
+    /// Values that JHE rejects with these undocumented diagnostics.
     pub strange: Vec<(f64, &'static str)>,
-    /// Two patients: the first one's consents are answered with those of the second.
+    /// Two patients: a request for the first one's consents returns the second one's.
     pub mixed_up: Option<(i64, i64)>,
-    /// Two patients: a search for the first one's observations is answered with those of the second.
+    /// Two patients: a search for the first one's observations returns the second one's.
     pub mixed_up_search: Option<(i64, i64)>,
-    /// Each page of the list of patients names a next one.
+    /// Each page of the patient list links to a next page.
     pub is_endless: bool,
-    /// Pages of the list of patients that were served.
+    /// Number of patient list pages served.
     pub patient_pages: usize,
     pub has_oura: bool,
-    /// It lists Oura, and finds it no more once observations of it come.
+    /// JHE lists Oura and no longer knows it when Oura observations arrive.
     pub has_just_lost_oura: bool,
     pub consents_broken: bool,
     pub asked: usize,
-    /// Searches for a range of time.
+    /// Number of searches with a date range.
     pub look_ups: usize,
     in_flight: BTreeSet<String>,
     pub overlaps: usize,
-    /// Entries of patients who did not consent when they were sent.
+    /// Number of received entries whose patient did not consent at that time.
     pub unconsented: usize,
     pub most_batches: usize,
     under_way: usize,
     pub people: People,
     pub latency: std::time::Duration,
     pub staff: practitioner::Staff,
-    /// Asked about every request.
+    /// Called for every request.
     pub trouble: Option<Trouble>,
 }
 
-/// The server; it ends with the tests.
+/// The server. It runs until the tests end.
 #[derive(Clone)]
 pub struct FakeJhe {
     state: Arc<Mutex<State>>,
@@ -171,7 +173,7 @@ impl FakeJhe {
         self.state.lock().unwrap()
     }
 
-    /// A patient within reach, who has agreed at this time.
+    /// Adds an accessible patient who consented at this time.
     pub fn add_patient(&self, id: i64, user: i64, at: Timestamp) {
         self.state().patients.insert(id, (user, true));
         self.consent(id, true, at);
@@ -185,31 +187,31 @@ impl FakeJhe {
         self.state().consents.insert((patient, code.to_owned()), (consented, at));
     }
 
-    /// Takes a patient out of reach.
+    /// Makes a patient inaccessible, or accessible again.
     pub fn hide(&self, patient: i64, hidden: bool) {
         self.state().patients.get_mut(&patient).unwrap().1 = !hidden;
     }
 
-    /// Forgets every token that was given out.
+    /// Invalidates every issued token.
     pub fn forget_tokens(&self) {
         self.state().tokens.clear();
     }
 
-    /// Waits until no request is being handled.
+    /// Waits until all requests are handled.
     pub async fn wait_until_idle(&self) {
         while self.state().under_way > 0 {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
     }
 
-    /// Waits until so many batches have come in, ever.
+    /// Waits until this many batches have arrived in total.
     pub async fn begun(&self, batches: usize) {
         while self.state().batches.len() < batches {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
     }
 
-    /// Has an observation already, from another client or an earlier life.
+    /// Adds an observation stored by another client or an earlier installation.
     pub fn put(&self, patient: i64, identifier: &str, instant: Timestamp) {
         let document = json!({ "body": { "effective_time_frame": { "date_time": instant.to_string() } } });
         let identifier = ("ow:normalized".to_owned(), identifier.to_owned());
@@ -217,7 +219,7 @@ impl FakeJhe {
         self.state().kept.push(Kept { patient, code: HEART_RATE.to_owned(), identifier, device, document });
     }
 
-    /// The instants that are kept of a patient, in order, with repetitions.
+    /// Returns the sorted instants of a patient's observations, duplicates included.
     pub fn instants(&self, patient: i64) -> Vec<Timestamp> {
         let state = self.state();
         let of_patient = state.kept.iter().filter(|kept| kept.patient == patient);
@@ -280,7 +282,7 @@ impl FakeJhe {
         }
     }
 
-    /// A patient may only ask about the own person.
+    /// Answers a patient, who may only ask about themselves.
     async fn answer_patient(
         &self,
         method: &Method,
@@ -322,7 +324,7 @@ impl FakeJhe {
         answer(200, &json!({ "count": sources.len(), "next": null, "previous": null, "results": sources }))
     }
 
-    /// A page of them; a small one, so that there are several.
+    /// Returns a page of patients; pages are small, so that there are several.
     fn patients(&self, query: &str) -> Response {
         let query = fields(query.as_bytes());
         let page: usize = query.get("page").map_or(1, |page| page.parse().unwrap());
@@ -349,14 +351,14 @@ impl FakeJhe {
     }
 }
 
-/// The data point of an observation: its instant, or when it begins.
+/// Returns the instant of a data point, or the start of its interval.
 fn instant(document: &Value) -> Timestamp {
     let frame = &document["body"]["effective_time_frame"];
     let begins = frame["time_interval"]["start_date_time"].as_str();
     at(frame["date_time"].as_str().or(begins).unwrap())
 }
 
-/// The fields of a query or a form.
+/// Parses the fields of a query or a form.
 fn fields(text: &[u8]) -> BTreeMap<String, String> {
     form_urlencoded::parse(text).into_owned().collect()
 }
@@ -372,7 +374,7 @@ fn outcome(status: u16, words: &str) -> Response {
     answer(status, &json!({ "resourceType": "OperationOutcome", "issue": issue }))
 }
 
-/// What is left of an answer.
+/// Returns the answer that a fault leaves.
 async fn spoiled(fault: Fault) -> Response {
     match fault {
         Fault::Status(status) | Fault::Echo(status) => html(status),
@@ -388,10 +390,10 @@ async fn spoiled(fault: Fault) -> Response {
     }
 }
 
-/// All that was sent, as a careless server tells it.
+/// Echoes the whole request, as a careless server does.
 fn echo(status: u16, headers: &HeaderMap, body: &[u8]) -> Response {
     let text = String::from_utf8_lossy(body);
-    // What is in an attachment comes first: who reads only the beginning is to see it.
+    // The attachment comes first, so that a truncated error text still contains it.
     let attached = text.split_once("\"data\":\"").map_or("", |(_, rest)| rest.split('"').next().unwrap());
     let sent = format!("{attached} {headers:?} {text}");
     if status != 207 {

@@ -1,4 +1,4 @@
-//! Patients at JHE: invitations, tokens, what they agree to, and their OW users.
+//! Patients at JHE: invitations, tokens, consents, and their OW users.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,12 @@ use warp::reply::Response;
 use super::{FakeJhe, STUDY, SYSTEM, State, answer, fields, html};
 use crate::support::harness::*;
 
-/// The OAuth client that patients are invited to.
+/// The OAuth client of invitations.
 const CLIENT: &str = "ow-client-1";
-/// JHE's number of it.
+/// JHE's number of that client.
 const CLIENT_ID: i64 = 9;
 
-/// The other study.
+/// The second study.
 const SECOND: i64 = STUDY + 500;
 
 /// The state of an invitation.
@@ -26,7 +26,7 @@ const SECOND: i64 = STUDY + 500;
 pub enum Invited {
     Issued,
     Reissued,
-    /// Within half a day it can be redeemed once more.
+    /// Can be redeemed once more within half a day.
     Redeemed,
     LongRedeemed,
     Cancelled,
@@ -36,34 +36,34 @@ pub enum Invited {
 /// JHE's data about patients.
 pub struct People {
     invitations: BTreeMap<String, (i64, Invited)>,
-    /// Authorization codes: whose, and the PKCE challenge.
+    /// Authorization codes: the patient and the PKCE challenge.
     codes: BTreeMap<String, (i64, String)>,
     access: BTreeMap<String, i64>,
     refresh: BTreeMap<String, i64>,
     drawn: usize,
     pub redeemed: usize,
     pub refreshed: usize,
-    /// The address that its client's invitations lead to; none where nobody has configured one.
+    /// The invitation address of the client; `None` if not configured.
     pub invitation_url: Option<String>,
-    /// Its own OW, where it is set up: address and key.
+    /// The address and key of JHE's own OW, if it has one.
     pub ow: Option<(String, String)>,
-    /// The OW users that its patients name.
+    /// The patients' OW users.
     pub identifiers: BTreeMap<i64, String>,
-    /// When an answer is given.
+    /// The time of JHE's answers.
     pub now: Timestamp,
-    /// Each answer that was saved: method, code, whether yes.
+    /// Saved consents: method, code, and whether granted.
     pub saved: Vec<(String, String, bool)>,
-    /// Codes that its study asks for.
+    /// Codes that the study asks for.
     pub asks: Vec<String>,
-    /// What it is about.
+    /// The study's description.
     pub description: String,
-    /// The delay before it answers about consents.
+    /// The delay before JHE answers about consents.
     pub slow: Option<std::time::Duration>,
-    /// True where another study asks for the same.
+    /// True if a second study asks for the same code.
     pub second: bool,
-    /// Answers to the other study, by patient.
+    /// Consents to the second study, by patient.
     second_answers: BTreeMap<i64, (bool, Timestamp)>,
-    /// Codes that its seed has made.
+    /// Codes that JHE's seed created.
     pub codes_known: Vec<String>,
 }
 
@@ -102,18 +102,18 @@ impl People {
         self.drawn
     }
 
-    /// The patient whose access token it is.
+    /// Returns the patient of an access token.
     pub(super) fn caller(&self, token: &str) -> Option<i64> {
         self.access.get(token).copied()
     }
 
-    /// Every token that is good.
+    /// Returns every valid token.
     #[allow(dead_code, reason = "the crash drill shares this module, and looks for none")]
     pub fn granted(&self) -> Vec<String> {
         self.access.keys().chain(self.refresh.keys()).cloned().collect()
     }
 
-    /// Access tokens end; what renews them stays.
+    /// Invalidates access tokens; refresh tokens remain valid.
     pub fn end_access(&mut self) {
         self.access.clear();
     }
@@ -131,19 +131,19 @@ impl People {
 }
 
 impl FakeJhe {
-    /// A patient within reach who was asked and has not answered.
+    /// Adds an accessible patient who has not answered yet.
     pub fn add_undecided(&self, id: i64, user: i64) {
         self.state().patients.insert(id, (user, true));
     }
 
-    /// A patient answers on its own pages.
+    /// Records an answer that the patient gives on JHE's own pages.
     pub fn answer_there(&self, patient: i64, code: &str, consented: bool) {
         let mut state = self.state();
         let now = state.people.now;
         state.consents.insert((patient, code.to_owned()), (consented, now));
     }
 
-    /// Makes an invitation as its own pages do; answers with the token.
+    /// Creates an invitation as JHE's own pages do; returns its token.
     pub fn make_invitation(&self, patient: i64) -> String {
         let mut state = self.state();
         for (of, status) in state.people.invitations.values_mut() {
@@ -156,7 +156,7 @@ impl FakeJhe {
         token
     }
 
-    /// The code that a link carries.
+    /// Returns the code in an invitation link.
     pub fn code(&self, token: &str) -> String {
         format!("127.0.0.1%3A{}_{token}", self.port)
     }
@@ -170,7 +170,7 @@ impl FakeJhe {
         self.state().people.invitations[token].1
     }
 
-    /// The practitioner whose client key it is.
+    /// Returns the profile of the practitioner who owns the client key.
     pub(super) fn own_profile() -> Response {
         answer(
             200,
@@ -196,7 +196,7 @@ impl FakeJhe {
         answer(200, &json!({ "count": clients.len(), "next": null, "previous": null, "results": clients }))
     }
 
-    /// Whoever asks may have one made of anybody.
+    /// Creates an invitation for any patient, whoever asks.
     pub(super) fn create_invitation(&self, body: &[u8]) -> Response {
         let body: Value = serde_json::from_slice(body).unwrap();
         let (Some(patient), Some(client)) = (body["patientId"].as_i64(), body["client_id"].as_i64()) else {
@@ -233,7 +233,7 @@ impl FakeJhe {
         state.people.invitations.insert(token.to_owned(), (patient, Invited::Redeemed));
         let verifier = URL_SAFE_NO_PAD.encode(token);
         let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier));
-        // Each one ends the one before.
+        // A new code invalidates the earlier ones.
         state.people.codes.retain(|_, (of, _)| *of != patient);
         let code = format!("code-{}", state.people.draw());
         state.people.codes.insert(code.clone(), (patient, challenge));
@@ -245,7 +245,7 @@ impl FakeJhe {
         )
     }
 
-    /// A person's token; none where the request is for none.
+    /// Issues a patient's token; `None` if the request is of another kind.
     pub(super) fn person_token(&self, body: &[u8]) -> Option<Response> {
         let given = fields(body);
         let invalid = || answer(400, &json!({ "error": "invalid_grant" }));
@@ -278,7 +278,7 @@ impl FakeJhe {
         answer(200, &person(patient, user))
     }
 
-    /// What it says is what stood when it was asked, however long the answer is on its way.
+    /// Answers after a delay with the consents as of the request.
     pub(super) async fn slow_consents(&self, patient: i64) -> Response {
         let (answer, slow) = (self.consents(patient), self.state().people.slow);
         if let Some(slow) = slow {
@@ -304,7 +304,7 @@ impl FakeJhe {
         answer(200, &state.staff.placed(patient, all_consents(&state, patient, user)))
     }
 
-    /// A new answer comes by POST and a changed one by PATCH; the other way round it breaks.
+    /// Accepts new answers by POST and changed ones by PATCH; the other way round fails, as in JHE.
     pub(super) fn save_consents(&self, method: &str, patient: i64, body: &[u8]) -> Response {
         let body: Value = serde_json::from_slice(body).unwrap();
         let mut state = self.state();
@@ -336,7 +336,7 @@ impl FakeJhe {
         answer(if method == "POST" { 201 } else { 200 }, &json!({ "studyScopeConsents": [] }))
     }
 
-    /// Through its own OW, with the person's e-mail, as it does.
+    /// Creates the user at JHE's own OW, with the patient's e-mail address.
     pub(super) async fn ow_user(&self, patient: i64) -> Response {
         let (ow, user) = {
             let state = self.state();

@@ -1,4 +1,4 @@
-//! People who sign in at JHE (authorization code with PKCE), and what it then says of them.
+//! Sign-in at JHE (authorization code with PKCE) and the profiles of its users.
 
 use std::collections::BTreeMap;
 
@@ -11,26 +11,26 @@ use warp::reply::Response;
 
 use super::{FakeJhe, answer, fields, html};
 
-/// The OAuth client that a superuser made for the sign-in.
+/// The OAuth client that a superuser created for the sign-in.
 pub const CLIENT: &str = "jhe-ow-admin";
 
 /// JHE's users and their sign-ins.
 #[derive(Default)]
 pub struct Staff {
-    /// The redirect address of codes, byte for byte.
+    /// The redirect address in the authorization request, which must match exactly.
     pub redirect_uri: String,
     users: BTreeMap<i64, User>,
-    /// Whose browser it is that comes next.
+    /// The user of the next browser.
     pub here: Option<i64>,
-    /// True where that person refuses.
+    /// True if that user refuses.
     pub says_no: bool,
-    /// True where the worker behind the proxy is gone.
+    /// True if the proxy cannot reach JHE.
     pub is_down: bool,
     codes: BTreeMap<String, Code>,
     /// By access token: the refresh token and the user.
     tokens: BTreeMap<String, (String, i64)>,
     drawn: usize,
-    /// By patient; whoever is not in it belongs to organization 1.
+    /// By patient; patients not listed belong to organization 1.
     organizations: BTreeMap<i64, Vec<i64>>,
 }
 
@@ -51,32 +51,32 @@ struct Code {
 }
 
 impl Staff {
-    /// A practitioner with these roles in these organizations.
+    /// Adds a practitioner with these roles in these organizations.
     pub fn employ(&mut self, id: i64, email: &str, roles: &[(i64, &str)]) {
         let roles = roles.iter().map(|(organization, role)| (*organization, (*role).to_owned())).collect();
         let user = User { kind: "practitioner", email: email.to_owned(), is_superuser: false, roles };
         self.users.insert(id, user);
     }
 
-    /// One who may do anything at JHE, and belongs nowhere.
+    /// Adds a superuser without an organization.
     pub fn crown(&mut self, id: i64, email: &str) {
         self.employ(id, email, &[]);
         self.users.get_mut(&id).unwrap().is_superuser = true;
     }
 
-    /// A patient who signs in.
+    /// Adds a patient as a user.
     pub fn admit(&mut self, id: i64) {
         let user =
             User { kind: "patient", email: String::new(), is_superuser: false, roles: BTreeMap::new() };
         self.users.insert(id, user);
     }
 
-    /// A patient belongs to these organizations, each of which has a study of its own.
+    /// Assigns a patient to these organizations, each with its own study.
     pub fn belong(&mut self, patient: i64, organizations: &[i64]) {
         self.organizations.insert(patient, organizations.to_vec());
     }
 
-    /// Returns true if any token of a user is still valid.
+    /// Returns true if any access token is valid.
     pub fn has_tokens(&self) -> bool {
         !self.tokens.is_empty()
     }
@@ -86,7 +86,7 @@ impl Staff {
         format!("{what}-{}", self.drawn)
     }
 
-    /// The answer about a patient's consents, with the organizations that the patient belongs to.
+    /// Returns the answer about a patient's consents, with the patient's organizations.
     pub(super) fn placed(&self, patient: i64, mut consents: Value) -> Value {
         let organizations = self.organizations.get(&patient).cloned().unwrap_or(vec![1]);
         consents["patient"]["organizations"] =
@@ -120,7 +120,7 @@ fn refused(status: u16, error: &str) -> Response {
 }
 
 impl FakeJhe {
-    /// What concerns people who sign in; none where it is somebody else's to answer.
+    /// Answers requests about sign-in; `None` if the request is of another kind.
     pub(super) fn answer_staff(
         &self,
         method: &Method,
@@ -175,7 +175,7 @@ impl FakeJhe {
         if get("scope").split(' ').any(|scope| !["openid", "email"].contains(&scope)) {
             return back(&[("error", "invalid_scope")]);
         }
-        // JHE takes a plain challenge as well, which protects from nobody who sees the address.
+        // JHE also accepts a plain challenge, which is worthless to anyone who can see the address.
         assert_eq!((get("code_challenge_method"), get("code_challenge").len()), ("S256", 43), "{asked:?}");
         if staff.says_no {
             return back(&[("error", "access_denied")]);
@@ -219,7 +219,7 @@ impl FakeJhe {
         )
     }
 
-    /// A refresh token takes its access token with it; the other way round it lives on.
+    /// Revoking a refresh token revokes its access token; the reverse is not true.
     fn revoke(&self, form: &BTreeMap<String, String>) -> Response {
         self.state().staff.tokens.retain(|_, (refresh, _)| *refresh != form["token"]);
         answer(200, &json!({}))

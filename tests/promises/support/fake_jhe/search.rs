@@ -1,4 +1,4 @@
-//! Searches for observations, and what is there to be found.
+//! Searches for observations, and observations of other clients.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,12 +9,12 @@ use warp::reply::Response;
 use super::{FakeJhe, Kept, OURA, SYSTEM, answer, fields, html, instant, outcome};
 use crate::support::harness::{HEART_RATE, at};
 
-/// Observations of a page, where nobody asks for a number, and at most.
+/// Default and maximum number of observations on a page.
 const PAGE: usize = 20;
 const LARGEST_PAGE: usize = 1000;
 
 impl FakeJhe {
-    /// Has an observation from its own poller, under a random name; an empty one stands for none.
+    /// Adds an observation of JHE's own poller under a random name; an empty name means none.
     pub fn leave(&self, patient: i64, name: &str, instant: Timestamp, value: f64) {
         let document = json!({
             "header": { "uuid": name },
@@ -24,13 +24,13 @@ impl FakeJhe {
         self.state().kept.push(foreign_observation(patient, name, document));
     }
 
-    /// Has an observation of which no instant and value can be told.
+    /// Adds an observation without a readable instant and value.
     pub fn leave_unreadable(&self, patient: i64, name: &str) {
         let body = json!({ "effective_time_frame": { "time_interval": {} } });
         self.state().kept.push(foreign_observation(patient, name, json!({ "body": body })));
     }
 
-    /// Has one more of these after each page that it serves.
+    /// Adds one of these observations after each page served.
     pub fn leave_while_paging(&self, patient: i64, values: &[(Timestamp, f64)]) {
         for (number, (instant, value)) in values.iter().enumerate() {
             self.leave(patient, &format!("late-{number}"), *instant, *value);
@@ -52,7 +52,7 @@ impl FakeJhe {
         let (system, code) = query["code"].split_once('|').unwrap();
         assert_eq!(system, SYSTEM);
         let mut state = self.state();
-        // Of a field that is given twice, the map has one.
+        // A map keeps only one value of a repeated field.
         let of_dates = form_urlencoded::parse(raw.as_bytes()).filter(|(name, _)| name == "date");
         let dates: Vec<String> = of_dates.map(|(_, date)| date.into_owned()).collect();
         state.look_ups += usize::from(!dates.is_empty());
@@ -77,7 +77,7 @@ impl FakeJhe {
         if page > 1 && (page - 1) * count >= total {
             return outcome(404, "Invalid page.");
         }
-        // As JHE behind a proxy: it names itself as it is called from there.
+        // JHE behind a proxy links to the address that the proxy calls.
         let link = |relation: &str, page: usize| {
             let code = query["code"].replace(':', "%3A").replace('/', "%2F").replace('|', "%7C");
             let dates: Vec<String> =
