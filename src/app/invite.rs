@@ -1,4 +1,5 @@
-//! Invites a patient with our own single-use link, which lasts seven days, or with a link that JHE creates.
+//! Invites a patient with our own link, which works for seven days or until a device is connected, or with a link that
+//! JHE creates.
 
 use rusqlite::Connection;
 

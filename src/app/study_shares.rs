@@ -12,7 +12,7 @@ use crate::model::adherence::{Adherence, DayHours, LastDays, Participation, Shar
 use crate::model::participant::Participant;
 use crate::model::patient::PatientId;
 use crate::model::study::StudyId;
-use crate::store::{error::StoreError, samples::data_hours, samples::dataset};
+use crate::store::{error::StoreError, people::study, samples::data_hours, samples::dataset};
 
 /// Days of the bars on a study's card, the present one included.
 const DAYS: u8 = 14;
@@ -44,13 +44,14 @@ struct Cached {
     shares: Arc<RecentShares>,
 }
 
-/// The state that shares belong to. An equal one has equal shares, unless a participant has withdrawn from some of the
-/// data types: that shows with the next hour or the next samples.
+/// The inputs of the shares. A cached result is valid while they are equal. The withdrawal of some data types shows with
+/// the next hour or the next samples.
 #[derive(Debug, PartialEq, Eq)]
 struct Basis {
     commit: i64,
     hour: i64,
-    participants: Vec<Participation>,
+    participants: Vec<(PatientId, String, Participation)>,
+    codes: Vec<String>,
 }
 
 impl StudyShares {
@@ -67,7 +68,11 @@ impl StudyShares {
         let basis = Basis {
             commit,
             hour: now.hour(),
-            participants: participants.iter().map(Participant::participation).collect(),
+            participants: participants
+                .iter()
+                .map(|one| (one.patient, one.time_zone.clone(), one.participation()))
+                .collect(),
+            codes: study::find(db, study)?.terms.scopes.into_iter().map(|scope| scope.code).collect(),
         };
         let key = (study, visible_to);
         if let Some(cached) = self.0.lock().get(&key).filter(|cached| cached.basis == basis) {

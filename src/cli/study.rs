@@ -77,7 +77,7 @@ struct TermsArguments {
     /// The institution that asks
     #[arg(long, value_parser = parse_name)]
     organization: Option<String>,
-    /// Why, in words that patients read before they agree
+    /// The purpose, in words that patients read before they agree
     #[arg(long, value_parser = parse_purpose)]
     purpose: Option<String>,
     /// The same from a file

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::sleep;
 
 use crate::app::invite::invite_through_jhe;
@@ -20,12 +21,13 @@ const REMINDER_INTERVAL: Duration = Duration::from_mins(15);
 impl Daemon {
     /// Sends the queued mails. Without a mail server they wait.
     pub(crate) async fn send_mails(&self) {
+        let jhe_links = Mutex::default();
         loop {
             let config = self.app.live.config();
             if let Some(server) = &config.alerts.mail {
                 let (store, clock, base) = (&self.app.store, &self.app.clock, config.public_base());
                 let invite_at_jhe = async |jhe_id: i64| self.invite_at_jhe(jhe_id).await;
-                let sender = MailSender { store, clock, server, base, invite_at_jhe };
+                let sender = MailSender { store, clock, server, base, invite_at_jhe, jhe_links: &jhe_links };
                 if let Err(failure) = sender.send_due().await {
                     tracing::warn!(next = failure.remedy, "mails to patients: {}", failure.message);
                 }

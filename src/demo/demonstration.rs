@@ -197,7 +197,7 @@ fn announce(
         print_line("")?;
         print_line(format_args!("    {link}"))?;
         print_line("")?;
-        print_line(format_args!("Its QR code: file://{directory}/{INVITATION_FILE}"))?;
+        print_line(format_args!("Its QR code: {directory}/{INVITATION_FILE}"))?;
     }
     print_line("")?;
     // The full path: with `cargo run` the program is below target/, where no shell looks for it.

@@ -1,7 +1,9 @@
 //! Sends the queued mails to patients.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rusqlite::Connection;
 
 use crate::common::backoff::{Backoff, jitter};
@@ -44,6 +46,8 @@ pub(crate) struct MailSender<'a, I> {
     pub(crate) base: String,
     /// Has JHE make a link for one of its patients, by JHE's number.
     pub(crate) invite_at_jhe: I,
+    /// The links that JHE made, by mail: JHE ends an earlier link with each new one, so a repeated attempt makes none.
+    pub(crate) jhe_links: &'a Mutex<HashMap<i64, String>>,
 }
 
 /// A mail with its text, which holds a secret link.
@@ -88,6 +92,9 @@ impl<I: AsyncFn(i64) -> Result<String, Failure>> MailSender<'_, I> {
         let to = &[prepared.to];
         let message = OutgoingMail { id: &id, to, subject, text: body, unsubscribe };
         let sent = smtp::send(self.server, &message, now).await;
+        if sent.is_ok() {
+            self.jhe_links.lock().remove(&mail.id);
+        }
         let goes_on = !matches!(sent, Err(MailError::Unavailable(_) | MailError::Unknown(_)));
         if let Err(error) = &sent {
             tracing::warn!(patient = %mail.patient, mail = mail.id, "a mail to a patient was not sent: {error}");
@@ -100,10 +107,24 @@ impl<I: AsyncFn(i64) -> Result<String, Failure>> MailSender<'_, I> {
     /// Has JHE make the new link of one of its patients; none for other mails.
     async fn make_jhe_link(&self, mail: &PatientMail) -> Result<Result<Option<String>, MailError>, Failure> {
         let id = mail.patient;
-        let jhe_id = self.store.read(move |db| patient::find(db, PatientRef::Own(id))).await?.jhe_id;
-        let Some(jhe_id) = jhe_id.filter(|_| mail.is_new_link) else { return Ok(Ok(None)) };
-        let made = (self.invite_at_jhe)(jhe_id).await;
-        Ok(made.map(Some).map_err(|failure| MailError::Deferred(failure.message)))
+        let patient = self.store.read(move |db| patient::find(db, PatientRef::Own(id))).await?;
+        let can_get = patient.email.as_deref().and_then(smtp::parse_recipient).is_some();
+        let Some(jhe_id) = patient.jhe_id.filter(|_| mail.is_new_link && can_get) else {
+            return Ok(Ok(None));
+        };
+        if let Some(link) = self.jhe_links.lock().get(&mail.id).cloned() {
+            return Ok(Ok(Some(link)));
+        }
+        match (self.invite_at_jhe)(jhe_id).await {
+            Ok(link) => {
+                self.jhe_links.lock().insert(mail.id, link.clone());
+                Ok(Ok(Some(link)))
+            }
+            Err(failure) => {
+                tracing::warn!(patient = %id, next = failure.remedy, "no new link for a mail: {}", failure.message);
+                Ok(Err(MailError::Deferred(failure.message)))
+            }
+        }
     }
 }
 

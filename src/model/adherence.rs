@@ -155,7 +155,7 @@ impl Adherence {
         let begin = part.began.map_or(until, |began| began.max(from));
         let end = until.min(now).min(ended.unwrap_or(until));
         if begin < end {
-            let found = data.count(from, until);
+            let found = data.count(begin, end);
             let expected = u32::try_from(end.since(begin).as_secs().div_ceil(3600)).unwrap_or(0);
             return (DayState::Hours(found), Share { hours: found.min(expected), expected });
         }
@@ -220,6 +220,16 @@ mod tests {
         assert_eq!(hours("Europe/Berlin"), [0, 3, 0]);
         assert_eq!(hours("America/New_York"), [2, 1, 0]);
         assert_eq!(hours("Asia/Kathmandu"), [0, 2, 1]);
+    }
+
+    #[test]
+    fn hours_from_before_the_beginning_do_not_count() {
+        let data = data(&["2026-11-20T10:00:00Z", "2026-11-20T21:00:00Z"]);
+        let began = Some(at("2026-11-20T20:00:00Z"));
+        let part = Participation { began, withdrawn: None, completed: None };
+        let local = LocalDays::new(&TimeZone::UTC, Date::constant(2026, 11, 20), 1);
+        let found = Adherence::of(&data, part, &local, at("2026-11-23T12:00:00Z"));
+        assert_eq!((found.days, found.shares), (vec![Hours(1)], vec![Share { hours: 1, expected: 4 }]));
     }
 
     #[test]

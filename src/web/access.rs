@@ -233,7 +233,7 @@ impl Staff {
     /// Refuses accounts of JHE, with the reason.
     pub(crate) fn require_local(&self, reason: &str) -> Result<(), Refusal> {
         if self.account.is_of_jhe() {
-            return Err(Refusal::forbidden(reason).link("/admin", "Overview"));
+            return Err(Refusal::forbidden(reason).link("/admin", "Home"));
         }
         Ok(())
     }
@@ -353,7 +353,7 @@ fn require(own: Role, needed: Role) -> Result<(), Refusal> {
         return Ok(());
     }
     let text = format!("This needs the role “{needed}”. Yours is “{own}”: ask an operator.");
-    Err(Refusal::forbidden(text).link("/admin", "Overview"))
+    Err(Refusal::forbidden(text).link("/admin", "Home"))
 }
 
 /// Asks for a password or a code, unless the caller has given one within the last ten minutes.

@@ -13,7 +13,7 @@ use crate::model::silence::{DeviceStatus, LinkStatus, Silence, SilenceCause, det
 use crate::store::error::StoreResult;
 use crate::store::people::{collection_window, consent, visibility};
 
-/// Lists the visible patients of [`list`] who need somebody: whoever withdrew needs nobody.
+/// Lists the silent patients of [`list`] except those who withdrew.
 pub fn list_needing_action(
     db: &Connection,
     visible: VisibleTo,

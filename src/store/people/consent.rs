@@ -108,7 +108,7 @@ pub fn withdraw(
          WHERE patient_id = ?1 AND code_id = ?2 AND (?3 OR study_id IS ?4)
            AND (withdrawn_at IS NULL OR suspended = 1)";
     let changed = db.execute(update, params![patient, code, from_all, study, at])?;
-    reminder::stop_without_consent(db, patient)?;
+    reminder::stop_without_consent(db, patient, at)?;
     Ok(changed > 0)
 }
 

@@ -31,7 +31,8 @@ pub fn list(
                 collects_from, collects_until
          FROM enrolments JOIN patients ON patients.id = enrolments.patient_id
          LEFT JOIN (SELECT patient_id, min(linked_at) AS linked,
-                           max(state = 'needs_relink') AS needs_relink FROM links GROUP BY patient_id) AS link
+                           max(state = 'needs_relink') AS needs_relink FROM links
+                           WHERE state <> 'unlinked' GROUP BY patient_id) AS link
            ON link.patient_id = patients.id
          LEFT JOIN (SELECT patient_id, count(*) AS has_any,
                            group_concat(provider, char(10)) FILTER (WHERE state = 'active') AS providers

@@ -150,13 +150,21 @@ pub fn list_by_name(
     db: &Connection,
     viewer: VisibleTo,
     name: &str,
-    limit: u32,
+    limit: usize,
 ) -> StoreResult<Vec<PatientId>> {
     let condition = visibility::patient_condition("id", 1, Role::Coordinator);
-    let mut query = db.prepare_cached(&format!(
-        "SELECT id FROM patients WHERE name = ?2 COLLATE NOCASE AND {condition} ORDER BY id LIMIT ?3"
-    ))?;
-    Ok(query.query_map(params![viewer, name, limit], |row| row.get(0))?.collect::<Result<_, _>>()?)
+    let mut query =
+        db.prepare_cached(&format!("SELECT id, name FROM patients WHERE {condition} ORDER BY id"))?;
+    let (mut rows, mut found, name) = (query.query([viewer])?, Vec::new(), name.to_lowercase());
+    while let Some(row) = rows.next()?
+        && found.len() < limit
+    {
+        // SQLite compares letters of ASCII only without regard to case.
+        if row.get::<_, String>(1)?.to_lowercase() == name {
+            found.push(row.get(0)?);
+        }
+    }
+    Ok(found)
 }
 
 /// Returns true if JHE knows the patient. JHE then gets the observations.

@@ -5,8 +5,9 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::common::time::Timestamp;
-use crate::model::{patient::PatientId, study::StudyId};
-use crate::store::error::StoreResult;
+use crate::model::audit_detail::AuditDetail;
+use crate::model::{account::Actor, patient::PatientId, study::StudyId};
+use crate::store::{error::StoreResult, privacy::audit};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -94,11 +95,19 @@ pub fn list_agreed(db: &Connection, patient: PatientId) -> StoreResult<Vec<Study
 }
 
 /// Stops the reminders of studies with which a patient shares nothing any more. Sharing again needs a new tick.
-pub(super) fn stop_without_consent(db: &Connection, patient: PatientId) -> StoreResult<()> {
-    let update = "UPDATE enrolments SET reminders_agreed_at = NULL
-         WHERE patient_id = ?1 AND NOT EXISTS (SELECT 1 FROM consents WHERE consents.patient_id = ?1
-             AND consents.study_id = enrolments.study_id AND withdrawn_at IS NULL)";
-    db.execute(update, [patient])?;
+pub(super) fn stop_without_consent(db: &Connection, patient: PatientId, now: Timestamp) -> StoreResult<()> {
+    let mut update = db.prepare_cached(
+        "UPDATE enrolments SET reminders_agreed_at = NULL
+         WHERE patient_id = ?1 AND reminders_agreed_at IS NOT NULL
+           AND NOT EXISTS (SELECT 1 FROM consents WHERE consents.patient_id = ?1
+                           AND consents.study_id = enrolments.study_id AND withdrawn_at IS NULL)
+         RETURNING study_id",
+    )?;
+    let stopped = update.query_map([patient], |row| row.get(0))?.collect::<Result<Vec<StudyId>, _>>()?;
+    for study in stopped {
+        let detail = AuditDetail::from("study").with(study);
+        audit::record(db, now, Actor::Daemon, "reminders.stop", Some(patient), detail)?;
+    }
     Ok(())
 }
 

@@ -82,12 +82,14 @@ const OTHERS: &[&str] = &[
     "UPDATE links SET state = 'unlinked', unlinked_at = theirs.unlinked_at FROM replaced.links AS theirs
      WHERE theirs.id = links.id AND theirs.ow_user_id = links.ow_user_id AND theirs.state = 'unlinked'
        AND links.state <> 'unlinked'",
+    // The hours of a stream that is marked now are somebody else's.
+    "DELETE FROM data_hours WHERE patient_id IN
+        (SELECT streams.patient_id FROM streams JOIN replaced.streams AS theirs
+           ON theirs.id = streams.id AND theirs.patient_id = streams.patient_id AND theirs.subject = streams.subject
+         WHERE theirs.entered_in_error = 1 AND streams.entered_in_error = 0)",
     "UPDATE streams SET entered_in_error = 1 FROM replaced.streams AS theirs
      WHERE theirs.id = streams.id AND theirs.patient_id = streams.patient_id AND theirs.subject = streams.subject
        AND theirs.entered_in_error = 1",
-    // The hours of such a stream are somebody else's.
-    "DELETE FROM data_hours WHERE patient_id IN (SELECT patient_id FROM streams WHERE entered_in_error = 1)
-       AND patient_id IN (SELECT theirs.patient_id FROM replaced.streams AS theirs WHERE theirs.entered_in_error = 1)",
     "UPDATE accounts SET disabled = 1 FROM replaced.accounts AS theirs
      WHERE theirs.id = accounts.id AND theirs.name = accounts.name AND theirs.disabled = 1",
 ];

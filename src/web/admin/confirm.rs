@@ -102,7 +102,7 @@ async fn show_kept_form(app: &App, request: &Request, staff: &Staff) -> HandlerR
             h1 { "There is no form to send" }
             p { "A form is kept for ten minutes, for the account and the browser that sent it, and without passwords. Please \
                  fill it in again." }
-            p { a.button href="/admin" { "Overview" } }
+            p { a.button href="/admin" { "Home" } }
         },
         Some(kept) => html! {
             h1 { "Send it now?" }

@@ -18,8 +18,7 @@ use crate::store::people::{participant, study, visibility};
 use crate::store::privacy::restored as restored_store;
 use crate::store::{engine::setting, error::StoreError};
 use crate::web::access::{STAFF, Staff};
-use crate::web::admin::patient::access::invitations_of;
-use crate::web::admin::staff::{no_patients_text, record_view, render_staff_page};
+use crate::web::admin::staff::{invitations_of, no_patients_text, record_view, render_staff_page};
 use crate::web::admin::study::participants::render_state;
 use crate::web::icon::{Icon, coloured, icon};
 use crate::web::layout::{ago, count, foreign, notice};
@@ -285,7 +284,7 @@ fn list_parts(app: &App, staff: &Staff, overview: &Overview) -> Vec<Part> {
         parts.push(Part { stops_data: false, what: what.to_owned(), cause, action });
     };
     if let Some(error) = app.backup_status.state().error {
-        add("The last backup failed", foreign(error).clone(), system);
+        add("The last backup failed", foreign(error), system);
     }
     if overview.suspended > 0 {
         let cause = format!(

@@ -25,7 +25,7 @@ pub(crate) const MAX_OFFERED_STUDIES: u32 = 200;
 /// The box that allows a second patient of one name.
 const SAME_NAME: &str = "same-name";
 /// Patients of one name that the form names.
-const MAX_NAMESAKES: u32 = 5;
+const MAX_NAMESAKES: usize = 5;
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![

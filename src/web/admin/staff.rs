@@ -56,6 +56,11 @@ pub(crate) fn split_page<T>(mut lines: Vec<T>) -> (Vec<T>, bool) {
     (lines, more)
 }
 
+/// Returns the address of the part of a patient's page that makes and mails invitations.
+pub(crate) fn invitations_of(id: PatientId) -> String {
+    format!("/admin/patients/{id}?open=invitations#invitations")
+}
+
 /// Returns the text for an empty list of patients.
 pub(crate) fn no_patients_text(staff: &Staff) -> &'static str {
     if staff.account().is_of_jhe() {

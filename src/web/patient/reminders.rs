@@ -76,21 +76,23 @@ pub(crate) async fn load_section(app: &App, patient: &SignedInPatient) -> Result
     let id = patient.id();
     let read = move |db: &_| {
         let who = patient::find(db, PatientRef::Own(id))?;
-        let can_get = who.email.is_some() && who.jhe_id.is_none() && !list_shared(db, id)?.is_empty();
-        Ok((can_get, !reminder::list_agreed(db, id)?.is_empty()))
+        let (shared, agreed) = (list_shared(db, id)?, reminder::list_agreed(db, id)?);
+        let has_more = shared.iter().any(|study| !agreed.contains(study));
+        Ok((who.email.is_some() && who.jhe_id.is_none() && has_more, !agreed.is_empty()))
     };
+    // A study that was added later asks again.
     let (can_get, is_on) = app.store.read(read).await?;
     let (reader, has_server) = (patient.reader(), app.live.config().alerts.mail.is_some());
     Ok(html! { @if is_on || (can_get && has_server) {
         section.card #reminders {
             h2 { (reader.get("reminders-title")) }
+            p { (reader.get(if is_on { "reminders-on" } else { "reminders-off" })) }
             @if is_on {
-                p { (reader.get("reminders-on")) }
                 (form(STOP, patient.token(), &html! {
                     button.quiet type="submit" { (reader.get("reminders-stop-button")) }
                 }))
-            } @else {
-                p { (reader.get("reminders-off")) }
+            }
+            @if can_get && has_server {
                 @if patient.may_grant() {
                     p.fine { (reader.get("reminders-tick-help")) }
                     (form(AGREE, patient.token(), &html! {

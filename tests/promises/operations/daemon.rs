@@ -311,7 +311,7 @@ fn the_demonstration_needs_nothing_and_finds_a_port() {
     let demo = Demonstration::start(&world);
     let program = demo.list.split(' ').next().unwrap();
     assert_eq!(program, env!("CARGO_BIN_EXE_jhe-ow"), "a shell finds it: {}", demo.list);
-    let sheet = std::fs::read_to_string(demo.sheet.strip_prefix("file://").unwrap()).unwrap();
+    let sheet = std::fs::read_to_string(&demo.sheet).unwrap();
     assert!(sheet.contains("P009") && sheet.contains("<svg"), "{sheet}");
     let invited = Visitor::new(demo.base()).get(&demo.invitation).body;
     assert!(invited.contains("Lakemoor Sleep Lab"), "{invited}");

@@ -50,7 +50,7 @@ fn the_demonstration_tells_its_story() {
         ("/admin/studies/1/data", "CSV", "data"),
         ("/admin/patients/1", "Ines Quintero", "patient"),
         ("/admin/patients/1/charts?period=week", "Deep", "charts"),
-        ("/admin/system", "Open Wearables", "system"),
+        ("/admin/system", "Last backup", "system"),
     ] {
         operator.go(&at(path));
         operator.read(words);
@@ -62,11 +62,11 @@ fn the_demonstration_tells_its_story() {
     operator.read("Europe/Nowhere");
     show(&operator, DESK, "invite");
     operator.go(&at("/admin/rejected"));
-    operator.read("Ellery Fontaine");
+    operator.read("412 bpm");
     let patient = Browser::with(80, &["--lang=es", "--accept-lang=es"]);
     patient.go(&demo.invitation);
     patient.read("Lakemoor Sleep Lab");
     show(&patient, PHONE, "consent");
-    patient.go(&demo.sheet);
+    patient.go(&format!("file://{}", demo.sheet));
     assert!(patient.text().contains("Invitations to Sleep and Heart"), "{}", patient.text());
 }

@@ -97,6 +97,9 @@ fn participants_are_listed_by_state_found_sorted_and_counted() {
         5,
         "a page number past the end shows the last page"
     );
+    assert_eq!(site.world.run(&["patient", "unlink", "1"]).code, 0);
+    assert_eq!(numbers(&site.get("?state=sending").body).len(), 0, "nothing is read without a link");
+    assert_eq!(numbers(&site.get("?state=agreed").body), [STEADY, AGREED]);
     site.served.stop("TERM");
 }
 

@@ -174,6 +174,8 @@ fn the_page_of_choices_shows_the_reminders_and_a_withdrawal_ends_them() {
     }
     assert_eq!(press("/clients/ow/reminders").status, 303);
     assert_eq!(browser.submit(choices, "/clients/ow/withdraw", &[("sure", "yes")]).status, 303);
+    let stopped = "SELECT count(*) FROM audit_entries WHERE action = 'reminders.stop' AND actor = 'daemon'";
+    assert_eq!(one::<i64>(&world, stopped), 1);
     assert_eq!(agreed(), 0, "a new consent does not restore the agreement to reminders");
     assert!(
         !browser.get(choices).body.contains("/clients/ow/reminders"),

@@ -85,7 +85,7 @@ pub struct Demonstration {
     pub sign_in: String,
     /// The link for the patient with an open invitation.
     pub invitation: String,
-    /// The address of the sheet with its QR code.
+    /// The file with its QR code.
     pub sheet: String,
     /// The command that lists the observations.
     pub list: String,
@@ -104,7 +104,7 @@ impl Demonstration {
         let mut find = |part: &str| lines.find(|line| line.contains(part)).unwrap().trim().to_owned();
         let sign_in = find("/admin/sign-in?token=");
         let invitation = find("/ow/?code=");
-        let sheet = find("file://").split_once(": ").unwrap().1.to_owned();
+        let sheet = find("Its QR code: ").split_once(": ").unwrap().1.to_owned();
         Self { running, sign_in, invitation, sheet, list: find(" observations --data-dir ") }
     }
 

@@ -44,11 +44,6 @@ pub(crate) fn routes() -> Vec<Route> {
     ]
 }
 
-/// Returns the address of the part of a patient's page that makes and mails invitations.
-pub(crate) fn invitations_of(id: PatientId) -> String {
-    format!("/admin/patients/{id}?open=invitations#invitations")
-}
-
 /// Renders the folded parts for a coordinator; `open` is the id of the one to show.
 pub(crate) fn render_folds(patient: &VisiblePatient, view: &PatientView, open: &str) -> Markup {
     let (staff, id) = (patient.staff(), patient.id());
@@ -116,7 +111,7 @@ fn render_invitation_form(staff: &Staff, id: PatientId, view: &PatientView) -> M
                 button type="submit" { "Make a link" }
             }
         }))
-        p.fine { "A new link works for seven days, until a device is connected, and ends an earlier one." }
+        p.fine { "A new link replaces the earlier one. It works for seven days, or until a device is connected." }
     }
 }
 

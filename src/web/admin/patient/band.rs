@@ -8,7 +8,7 @@ use crate::model::account::Role;
 use crate::model::silence::{Silence, SilenceCause};
 use crate::store::operations::patient_status::PatientOverview;
 use crate::web::access::VisiblePatient;
-use crate::web::admin::patient::access::invitations_of;
+use crate::web::admin::staff::invitations_of;
 use crate::web::layout::{ago, foreign, form, length};
 
 /// The state of a patient, for people who wonder what to do.

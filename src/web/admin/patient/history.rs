@@ -39,7 +39,7 @@ const ACTIONS: &[(&str, &str, Detail)] = &[
     ("invitation.reopen", "Invitation opened in another browser", Detail::None),
     ("mail.queue", "Mail queued:", Detail::Mail),
     ("mail.sent", "Mail sent:", Detail::Mail),
-    ("mail.refused", "Mail refused by the mail server:", Detail::Mail),
+    ("mail.refused", "Mail not sent:", Detail::Mail),
     ("invitation.use", "Invitation answered", Detail::None),
     ("invitation.revoke", "Invitation revoked", Detail::None),
     ("consent.confirm", "Consent confirmed after a restore", Detail::None),
@@ -163,7 +163,7 @@ fn describe(db: &Connection, entry: AuditEntry) -> Result<Option<HistoryEntry>, 
         _ => Some(entry.actor),
     };
     let tone = match *action {
-        "patient.complete" | "study.complete" | "invitation.use" => "good",
+        "study.complete" | "invitation.use" => "good",
         "reminders.stop" | "mail.refused" | "device.disconnect" | "patient.unlink" | "data.erase" => "warn",
         _ => "idle",
     };
