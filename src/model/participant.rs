@@ -87,6 +87,7 @@ pub struct Participant {
     pub providers: Vec<String>,
     /// OW has listed a device, connected or not.
     pub has_device: bool,
+    pub is_linked: bool,
     /// OW no longer knows the linked user.
     pub needs_relink: bool,
     pub is_invited: bool,
@@ -111,9 +112,9 @@ impl Participant {
             Self { agreed: None, is_invited: true, .. } => ParticipantState::Invited,
             Self { agreed: None, .. } => ParticipantState::NotInvited,
             _ if is_silent || self.needs_relink => ParticipantState::Silent,
-            Self { linked: Some(_), .. } if !self.providers.is_empty() => ParticipantState::Sending,
+            Self { is_linked: true, .. } if !self.providers.is_empty() => ParticipantState::Sending,
             // Linked on the command line: OW has not listed the devices yet.
-            Self { linked: Some(_), newest: Some(_), has_device: false, .. } => ParticipantState::Sending,
+            Self { is_linked: true, newest: Some(_), has_device: false, .. } => ParticipantState::Sending,
             _ => ParticipantState::Agreed,
         }
     }

@@ -37,3 +37,6 @@ CREATE INDEX study_downloads_by_study ON study_downloads (study_id, id);
 
 -- 1: the patient asked for a new link. The mail has that text, and its link is for every study of the patient.
 ALTER TABLE mails ADD COLUMN new_link INTEGER NOT NULL DEFAULT 0;
+
+-- Lists of participants look up the first link of each.
+CREATE INDEX links_by_patient ON links (patient_id, linked_at);

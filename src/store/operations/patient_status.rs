@@ -291,10 +291,11 @@ pub fn find_freshness(db: &Connection, now: Timestamp) -> StoreResult<Freshness>
     Ok(counted?)
 }
 
-/// Lists the linked patients with a consent that a device delivers and for which data are collected.
-pub fn list_polled(db: &Connection, now: Timestamp) -> StoreResult<Vec<PatientId>> {
+/// Lists the linked patients in no study who have a consent that a device delivers and for which data are collected.
+pub fn list_polled_without_study(db: &Connection, now: Timestamp) -> StoreResult<Vec<PatientId>> {
     let mut query = db.prepare_cached(&format!(
-        "SELECT patient_id FROM links WHERE state = 'active' AND EXISTS
+        "SELECT patient_id FROM links WHERE state = 'active'
+           AND NOT EXISTS (SELECT 1 FROM enrolments WHERE enrolments.patient_id = links.patient_id) AND EXISTS
              (SELECT 1 FROM consents WHERE patient_id = links.patient_id AND withdrawn_at IS NULL AND {} AND {})",
         consent::IS_DELIVERABLE,
         collection_window::collects_condition("?1", "?1")

@@ -23,26 +23,25 @@ pub fn list(
                 (SELECT max(newest_instant) FROM streams
                  WHERE streams.patient_id = patients.id AND entered_in_error = 0 AND {}
                    AND code_id IN (SELECT code_id FROM study_codes WHERE study_id = ?1)),
-                device.providers, ifnull(device.has_any, 0), ifnull(link.needs_relink, 0),
+                (SELECT group_concat(provider, char(10)) FROM connections
+                 WHERE connections.patient_id = patients.id AND state = 'active'),
+                EXISTS (SELECT 1 FROM connections WHERE connections.patient_id = patients.id),
+                link.state,
                 EXISTS (SELECT 1 FROM invitations WHERE patient_id = patients.id AND used_at IS NULL
                         AND revoked_at IS NULL AND expires_at > ?3
                           AND coalesce(invitations.study_id, ?1) = ?1),
-                consent.agreed, iif(consent.is_open, NULL, consent.withdrawn), link.linked,
+                consent.agreed, iif(consent.is_open, NULL, consent.withdrawn),
+                (SELECT min(linked_at) FROM links WHERE links.patient_id = patients.id),
                 collects_from, collects_until
          FROM enrolments JOIN patients ON patients.id = enrolments.patient_id
-         LEFT JOIN (SELECT patient_id, min(linked_at) AS linked,
-                           max(state = 'needs_relink') AS needs_relink FROM links
-                           WHERE state <> 'unlinked' GROUP BY patient_id) AS link
-           ON link.patient_id = patients.id
-         LEFT JOIN (SELECT patient_id, count(*) AS has_any,
-                           group_concat(provider, char(10)) FILTER (WHERE state = 'active') AS providers
-                    FROM connections GROUP BY patient_id) AS device ON device.patient_id = patients.id
-         LEFT JOIN (SELECT patient_id, min(granted_at) AS agreed, max(withdrawn_at) AS withdrawn,
+         LEFT JOIN links AS link ON link.patient_id = patients.id AND link.state <> 'unlinked'
+         LEFT JOIN (SELECT own.patient_id, min(granted_at) AS agreed, max(withdrawn_at) AS withdrawn,
                            count(*) > count(withdrawn_at) AS is_open
-                    FROM consents WHERE (study_id IS NULL OR study_id = ?1)
+                    FROM enrolments AS own CROSS JOIN consents ON consents.patient_id = own.patient_id
+                    WHERE own.study_id = ?1 AND (consents.study_id IS NULL OR consents.study_id = ?1)
                       AND (withdrawn_at IS NULL OR withdrawn_at > granted_at)
                       AND code_id IN (SELECT code_id FROM study_codes WHERE study_id = ?1 AND {deliverable})
-                    GROUP BY patient_id) AS consent ON consent.patient_id = patients.id
+                    GROUP BY own.patient_id) AS consent ON consent.patient_id = patients.id
          WHERE enrolments.study_id = ?1 AND {} ORDER BY length(participant), participant",
         visibility::patient_condition("enrolments.patient_id", 2, Role::Coordinator),
         visibility::given_condition("streams.patient_id", "streams.code_id", "?1"),
@@ -51,7 +50,7 @@ pub fn list(
         deliverable = consent::IS_DELIVERABLE.replace("consents.", "study_codes.")
     ))?;
     let rows = query.query_map(params![study, viewer, now], |row| {
-        let providers: Option<String> = row.get(5)?;
+        let (providers, link): (Option<String>, Option<String>) = (row.get(5)?, row.get(7)?);
         Ok(Participant {
             patient: row.get(0)?,
             number: row.get(1)?,
@@ -60,7 +59,8 @@ pub fn list(
             newest: row.get(4)?,
             providers: providers.iter().flat_map(|names| names.split('\n')).map(str::to_owned).collect(),
             has_device: row.get(6)?,
-            needs_relink: row.get(7)?,
+            is_linked: link.is_some(),
+            needs_relink: link.as_deref() == Some("needs_relink"),
             is_invited: row.get(8)?,
             agreed: row.get(9)?,
             withdrawn: row.get(10)?,

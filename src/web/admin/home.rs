@@ -110,7 +110,7 @@ impl Overview {
         }
         // Patients without a study are the operators' only.
         if visible_to == VisibleTo::Everybody {
-            senders.extend(patient_status::list_polled(db, now)?);
+            senders.extend(patient_status::list_polled_without_study(db, now)?);
         }
         let mut order: Vec<(&PatientId, &Silence)> = silent.iter().collect();
         order.sort_by_key(|(_, silence)| silence.since);
