@@ -15,7 +15,9 @@ use crate::daemon::run::{Daemon, listen};
 use crate::daemon::signals;
 use crate::demo::patients::{self, SimulatedDevices};
 use crate::simulator::simulated_ow::SimulatedOw;
-use crate::store::engine::{data_directory::FILE_NAME, setting, store::Store};
+use crate::store::engine::{
+    data_directory::DEMONSTRATION_FILE, data_directory::FILE_NAME, setting, store::Store,
+};
 use crate::store::people::study;
 use crate::store::samples::code;
 use crate::web::admin::study::invite::sheet;
@@ -26,8 +28,6 @@ const POLL_INTERVAL: &str = "5s";
 /// The interval between two syncs of the simulated rings.
 const RING_SYNC_INTERVAL: Duration = Duration::from_secs(3);
 
-/// The file that marks a data directory as one of a demonstration.
-const MARKER_FILE: &str = "demonstration";
 /// The sheet with the open invitation.
 const INVITATION_FILE: &str = "invitation.html";
 
@@ -102,7 +102,7 @@ pub(crate) async fn run(mut session: Session, arguments: Arguments) -> Result<u8
 /// Refuses a directory with a store that is not of a demonstration: simulated patients must not mix with real
 /// ones.
 fn refuse_real_store(directory: &Path) -> Result<(), Failure> {
-    if !directory.join(FILE_NAME).exists() || directory.join(MARKER_FILE).exists() {
+    if !directory.join(FILE_NAME).exists() || directory.join(DEMONSTRATION_FILE).exists() {
         return Ok(());
     }
     Err(Failure::usage(
@@ -113,7 +113,7 @@ fn refuse_real_store(directory: &Path) -> Result<(), Failure> {
 
 /// Marks a directory, so that a later demonstration can use it again.
 fn write_marker(directory: &Path) -> Result<(), Failure> {
-    write_file(&directory.join(MARKER_FILE), "The patients in this directory are simulated.\n")
+    write_file(&directory.join(DEMONSTRATION_FILE), "The patients in this directory are simulated.\n")
 }
 
 fn write_file(path: &Path, content: &str) -> Result<(), Failure> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::app::invite;
 use crate::common::{failure::Failure, time::Timestamp};
+use crate::i18n::language::Language;
 use crate::model::account::{Actor, Role, VisibleTo};
 use crate::model::catalog::series;
 use crate::model::patient::{OwUser, PatientId, PatientRef};
@@ -14,6 +15,7 @@ use crate::simulator::{fault::Fault, ring::heart_rate_at, samples_table::Row, si
 use crate::store::people::consent::{self, GrantBasis, WithdrawFrom};
 use crate::store::people::patient::{self, NewPatient, Relink};
 use crate::store::people::study;
+use crate::store::people::study_text::{self, StudyText};
 use crate::store::{engine::store::Store, error::StoreError, samples::code};
 
 /// The interval of a real ring, for the last hours before the demonstration.
@@ -144,7 +146,21 @@ fn insert_study(db: &rusqlite::Connection, began: Timestamp) -> Result<StudyId, 
         data_sources: vec!["Oura".to_owned(), "Garmin".to_owned()],
         ..Terms::default()
     };
-    study::insert(db, &terms, began)
+    let id = study::insert(db, &terms, began)?;
+    let spanish = StudyText {
+        language: Language::find_or_english("es"),
+        version: 1,
+        title: "Sueño y corazón".to_owned(),
+        organization: terms.organization,
+        purpose: "Queremos saber qué relación hay entre el sueño y el corazón. Durante 90 días miramos lo que mide su \
+                  anillo: su pulso, su sueño y sus pasos. Sus datos quedan entre las personas del estudio, con un número \
+                  en lugar de su nombre."
+            .to_owned(),
+        contact: terms.contact,
+        written: began,
+    };
+    study_text::save(db, id, &spanish, began)?;
+    Ok(id)
 }
 
 fn insert(

@@ -9,6 +9,8 @@ use crate::common::failure::Failure;
 
 /// Name of the database in the data directory.
 pub const FILE_NAME: &str = "jhe-ow.sqlite3";
+/// The file that marks a data directory as one of a demonstration.
+pub(crate) const DEMONSTRATION_FILE: &str = "demonstration";
 
 /// Permissions of every file with patients' data.
 pub(crate) const FILE_MODE: u32 = 0o600;

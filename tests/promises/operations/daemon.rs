@@ -315,6 +315,9 @@ fn the_demonstration_needs_nothing_and_finds_a_port() {
     assert!(sheet.contains("P009") && sheet.contains("<svg"), "{sheet}");
     let invited = Visitor::new(demo.base()).get(&demo.invitation).body;
     assert!(invited.contains("Lakemoor Sleep Lab"), "{invited}");
+    let directory = std::path::Path::new(&demo.sheet).parent().unwrap();
+    let doctor = world.run(&["doctor", "--data-dir", directory.to_str().unwrap()]);
+    assert!(doctor.code == 0 && doctor.stdout.contains("All is well."), "{doctor:?}");
     let operator = Visitor::new(demo.base());
     assert_eq!(operator.submit(&demo.sign_in, "/admin/sign-in", &[]).status, 303);
     let password = [("password", PASSWORD), ("again", PASSWORD)];

@@ -48,6 +48,7 @@ fn the_demonstration_tells_its_story() {
         ("/admin", "Needs attention", "home"),
         ("/admin/studies/1/adherence", "withdrawn", "adherence"),
         ("/admin/studies/1/data", "CSV", "data"),
+        ("/admin/studies/1/consent-text", "Versions", "consent-text"),
         ("/admin/patients/1", "Ines Quintero", "patient"),
         ("/admin/patients/1/charts?period=week", "Deep", "charts"),
         ("/admin/system", "Last backup", "system"),
@@ -65,7 +66,7 @@ fn the_demonstration_tells_its_story() {
     operator.read("412 bpm");
     let patient = Browser::with(80, &["--lang=es", "--accept-lang=es"]);
     patient.go(&demo.invitation);
-    patient.read("Lakemoor Sleep Lab");
+    patient.read("Sueño y corazón");
     show(&patient, PHONE, "consent");
     patient.go(&format!("file://{}", demo.sheet));
     assert!(patient.text().contains("Invitations to Sleep and Heart"), "{}", patient.text());
