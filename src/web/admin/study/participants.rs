@@ -28,7 +28,7 @@ use crate::web::response::HandlerResult;
 use crate::web::route::{Route, get};
 
 /// Participants on one page.
-const ROWS: usize = 50;
+const ROWS: usize = 40;
 /// A day more on both ends: participants live in other zones.
 const DAY: Duration = Duration::from_hours(24);
 /// Days of the column with hours of data, today included.
