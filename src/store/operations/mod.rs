@@ -9,6 +9,7 @@ pub(crate) mod historical_reads;
 pub(crate) mod hourly_counters;
 pub(crate) mod metric_values;
 pub(crate) mod patient_status;
+pub(crate) mod patient_trouble;
 pub(crate) mod poll_plan;
 pub(crate) mod run_history;
 pub(crate) mod sealed;

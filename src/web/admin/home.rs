@@ -13,6 +13,8 @@ use crate::model::participant::ParticipantState;
 use crate::model::patient::PatientId;
 use crate::model::silence::{Silence, SilenceCause};
 use crate::model::study::Study;
+use crate::model::time_zones::describe_contradiction;
+use crate::store::operations::patient_trouble::{self, PatientTrouble, TroubleKind};
 use crate::store::operations::{patient_status, silence};
 use crate::store::people::{participant, study, visibility};
 use crate::store::privacy::restored as restored_store;
@@ -26,7 +28,7 @@ use crate::web::route::{Route, get};
 use crate::web::{request::Request, response::HandlerResult};
 
 /// Patients that *Needs attention* lists; a link leads to the others.
-const SHOWN: usize = 12;
+const SHOWN: u32 = 12;
 /// Studies with a card; a link leads to the others.
 const CARDS: u32 = 24;
 
@@ -45,10 +47,12 @@ async fn show(app: &App, request: &Request, staff: &Staff) -> HandlerResult {
         h1 { "Home" }
         (notice(done))
         (render_band(&overview, parts.first()))
-        @if !parts.is_empty() || !overview.attention.is_empty() {
-            h2 { "Needs attention " span.fine { (parts.len() + overview.silent.len()) } }
+        @let count = parts.len() + overview.troubles.len() + overview.silent.len();
+        @if count > 0 {
+            h2 { "Needs attention " span.fine { (count) } }
             ul.todo.panel {
                 @for part in &parts { (part.render()) }
+                @for trouble in &overview.troubles { (render_trouble(trouble, now)) }
                 @for one in &overview.attention { (one.render(now)) }
             }
             @if overview.silent.len() > overview.attention.len() {
@@ -66,6 +70,7 @@ struct Overview {
     silent: BTreeMap<PatientId, Silence>,
     /// The silent patients that the page lists, the longest silence first.
     attention: Vec<SilentPatient>,
+    troubles: Vec<PatientTrouble>,
     cards: Vec<StudyCard>,
     has_more_studies: bool,
     /// Patients who are expected to send.
@@ -122,10 +127,12 @@ impl Overview {
             let may_invite = role >= Some(Role::Coordinator);
             Ok(SilentPatient { id, label, studies: names.join(", "), silence, may_invite })
         };
-        let attention = order.into_iter().take(SHOWN).map(describe).collect::<Result<_, StoreError>>()?;
+        let attention =
+            order.into_iter().take(SHOWN as usize).map(describe).collect::<Result<_, StoreError>>()?;
         let suspended = restored_store::count_suspended(db)?;
         let expected = senders.union(&silent.keys().copied().collect()).count();
-        Ok(Self { settings, silent, attention, cards, has_more_studies, expected, suspended })
+        let troubles = patient_trouble::list(db, visible_to, SHOWN)?;
+        Ok(Self { settings, silent, attention, troubles, cards, has_more_studies, expected, suspended })
     }
 }
 
@@ -244,6 +251,31 @@ impl SilentPatient {
                 }
                 a.button.quiet href=(href) { (words) span.hidden { ", " (self.label) } }
             }
+        }
+    }
+}
+
+fn render_trouble(trouble: &PatientTrouble, now: Timestamp) -> Markup {
+    let page = format!("/admin/patients/{}", trouble.patient);
+    let (what, cause, href, words) = match &trouble.kind {
+        TroubleKind::MailNotSent(since, error) => (
+            html! { "mail not sent, " (ago(now, Some(*since))) },
+            foreign(error),
+            format!("{page}?open=mails#mails"),
+            "See the mail",
+        ),
+        TroubleKind::TimeZone { zone, offset } => {
+            (html! { "time zone" }, describe_contradiction(zone, *offset), page.clone(), "Correct it")
+        }
+    };
+    html! {
+        li {
+            (coloured(Icon::Triangle, "warn"))
+            div {
+                a href=(page) { b { (trouble.label) } } " " span.fine { (what) }
+                p { (cause) }
+            }
+            a.button.quiet href=(href) { (words) span.hidden { ", " (trouble.label) } }
         }
     }
 }

@@ -148,12 +148,15 @@ fn forty_people_are_invited_by_mail_and_a_refused_mail_can_be_corrected() {
     let refused = one::<i64>(&world, "SELECT patient_id FROM mails WHERE state = 'refused'");
     let person = format!("/admin/patients/{refused}");
     assert!(operator.get(&person).body.contains("550 no such user here"));
+    let home = operator.get("/admin").body;
+    assert!(home.contains("mail not sent") && home.contains(&format!("{person}?open=mails#mails")), "{home}");
     let fields =
         [("name", "Person 3"), ("email", "right@people.example"), ("tz", "UTC"), ("study", study.as_str())];
     assert_eq!(operator.submit(&format!("{person}/edit"), &format!("{person}/edit"), &fields).status, 303);
     let sent = operator.submit(&person, &format!("{person}/mails"), &[]);
     assert_eq!(sent.location(), format!("{person}?done=mail#mails"), "{}", sent.body);
     until("the mail to the corrected address arrives", || mail.letters_to("right@people.example").len() == 1);
+    assert!(!operator.get("/admin").body.contains("mail not sent"));
     mail.answer("p4@people.example", "");
     world.pass(Duration::from_mins(2));
     world.clock_in_a_file();

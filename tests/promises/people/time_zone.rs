@@ -176,6 +176,7 @@ fn samples_that_contradict_the_time_zone_for_three_days_are_shown_and_one_click_
     operator.submit(&edit, &edit, &[("name", "A"), ("tz", "UTC"), ("study", &study)]);
     let sentence = "carry the local time UTC+01:00, and the time zone of the profile is UTC.";
     assert_eq!(operator.get("/admin/patients").body.matches(sentence).count(), 1);
+    assert_eq!(operator.get("/admin").body.matches("carry the local time").count(), 2);
     let page = |patient: &str| format!("/admin/patients/{patient}");
     for quiet in [&short, &agreeing] {
         assert!(!operator.get(&page(quiet)).body.contains("carry the local time"), "{quiet}");
