@@ -174,6 +174,7 @@ fn a_data_set_can_be_what_arrived_since_an_earlier_one() {
     let page = format!("/admin/studies/{}/data", site.study);
     let first = site.operator.submit(&page, &page, &[("format", "csv"), ("since", "")]);
     assert_eq!(first.status, 200);
+    assert!(first.headers.contains_key("content-length"), "the browser shows the progress");
     let shown = site.get("/data").body;
     let since = between(&shown, "<option value=\"", "\">What arrived since").unwrap();
     let since = since.rsplit("<option value=\"").next().unwrap();

@@ -63,7 +63,10 @@ async fn show(app: &App, _: &Request, visible: &VisibleStudy) -> HandlerResult {
                 option value="csv" selected { "CSV: for Excel, SPSS and R" }
                 option value="parquet" { "Parquet: for pandas, DuckDB and R" }
             }))
-            div.actions { button type="submit" { "Download" } }
+            div.actions {
+                button type="submit" { "Download" }
+                span.fine { "The download begins once all files are written. With millions of samples this takes minutes." }
+            }
         }))
         h2 { "Downloads" }
         @if downloads.is_empty() { p.empty { "Nobody has downloaded these data yet." } } @else {
@@ -115,12 +118,12 @@ async fn download(app: &App, request: &Request, visible: &Confirmed<VisibleStudy
         drop(running);
         made?;
         // The open file stays readable after its name is gone, however long the reader takes.
-        let file = std::fs::File::open(&target);
+        let opened = std::fs::File::open(&target).and_then(|file| Ok((file.metadata()?.len(), file)));
         drop(directory);
-        file.map_err(|error| Failure::failed(format!("{}: {error}", target.display()), ""))
+        opened.map_err(|error| Failure::failed(format!("{}: {error}", target.display()), ""))
     });
     let made = making.await.map_err(|error| Failure::failed(error.to_string(), ""))?;
-    let file = made.map_err(|failure| {
+    let (length, file) = made.map_err(|failure| {
         if failure.is_usage() {
             Refusal::bad(format!("{}: {}.", failure.message, failure.remedy))
         } else {
@@ -129,6 +132,8 @@ async fn download(app: &App, request: &Request, visible: &Confirmed<VisibleStudy
     })?;
     let mut answer = warp::reply::stream(stream(file)).into_response();
     let headers = answer.headers_mut();
+    // With the length, the browser shows the progress.
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/zip"));
     let name = format!("attachment; filename=\"study-{id}.zip\"");
     headers
