@@ -70,4 +70,7 @@ fn the_demonstration_tells_its_story() {
     show(&patient, PHONE, "consent");
     patient.go(&format!("file://{}", demo.sheet));
     assert!(patient.text().contains("Invitations to Sleep and Heart"), "{}", patient.text());
+    demo.running.signal("INT");
+    assert_eq!(demo.running.wait().code, 0);
+    assert!(!Path::new(&demo.sheet).exists(), "the data directory is removed");
 }
