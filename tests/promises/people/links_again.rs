@@ -217,6 +217,16 @@ fn a_new_link_for_a_patient_of_jhe_is_made_by_jhe_and_its_refusal_is_shown() {
     let letter = mail.letters_to(&address).remove(0);
     let link = letter.split_whitespace().find(|word| word.contains("/clients/ow/launch?code=")).unwrap();
     assert_eq!(scene.served.visitor().get(link).heading(), "Your study invites you");
+    // JHE ends a link when it makes the next one, so a repeated attempt sends the same link.
+    mail.answer(&address, "451 come back later");
+    ask();
+    until("the mail server defers the mail", || count("state = 'waiting' AND attempts = 1") == 1);
+    let made = scene.jhe.count_invitations();
+    mail.answer(&address, "");
+    let database = rusqlite::Connection::open(scene.world.database()).unwrap();
+    database.execute("UPDATE mails SET due_at = queued_at WHERE state = 'waiting'", []).unwrap();
+    until("the mail is sent", || count("state = 'sent'") == 2);
+    assert_eq!(scene.jhe.count_invitations(), made);
     scene.jhe.state().people.invitation_url = None;
     ask();
     until("the mail waits after JHE's refusal", || count("state = 'waiting' AND attempts = 1") == 1);

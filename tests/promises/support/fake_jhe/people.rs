@@ -143,6 +143,10 @@ impl FakeJhe {
         state.consents.insert((patient, code.to_owned()), (consented, now));
     }
 
+    pub fn count_invitations(&self) -> usize {
+        self.state().people.invitations.len()
+    }
+
     /// Creates an invitation as JHE's own pages do; returns its token.
     pub fn make_invitation(&self, patient: i64) -> String {
         let mut state = self.state();
