@@ -76,7 +76,7 @@ impl<I: AsyncFn(i64) -> Result<String, Failure>> MailSender<'_, I> {
         // A new token at each attempt: none is stored until then.
         let (token, now, base) = (Token::generate()?, self.clock.now(), self.base.clone());
         let hash = token.hash();
-        let jhe_link = match self.make_jhe_link(&mail).await? {
+        let jhe_link = match self.make_jhe_link(&mail).await {
             Ok(link) => link,
             Err(error) => {
                 self.store.write(move |db| record(db, &mail, hash, &Err(error), now)).await?;
@@ -92,7 +92,8 @@ impl<I: AsyncFn(i64) -> Result<String, Failure>> MailSender<'_, I> {
         let to = &[prepared.to];
         let message = OutgoingMail { id: &id, to, subject, text: body, unsubscribe };
         let sent = smtp::send(self.server, &message, now).await;
-        if sent.is_ok() {
+        // After these answers there is no further attempt.
+        if matches!(sent, Ok(()) | Err(MailError::Refused(_))) {
             self.jhe_links.lock().remove(&mail.id);
         }
         let goes_on = !matches!(sent, Err(MailError::Unavailable(_) | MailError::Unknown(_)));
@@ -105,26 +106,23 @@ impl<I: AsyncFn(i64) -> Result<String, Failure>> MailSender<'_, I> {
     }
 
     /// Has JHE make the new link of one of its patients; none for other mails.
-    async fn make_jhe_link(&self, mail: &PatientMail) -> Result<Result<Option<String>, MailError>, Failure> {
+    async fn make_jhe_link(&self, mail: &PatientMail) -> Result<Option<String>, MailError> {
         let id = mail.patient;
-        let patient = self.store.read(move |db| patient::find(db, PatientRef::Own(id))).await?;
+        let found = self.store.read(move |db| patient::find(db, PatientRef::Own(id))).await;
+        let patient = found.map_err(|error| MailError::Deferred(error.to_string()))?;
         let can_get = patient.email.as_deref().and_then(smtp::parse_recipient).is_some();
         let Some(jhe_id) = patient.jhe_id.filter(|_| mail.is_new_link && can_get) else {
-            return Ok(Ok(None));
+            return Ok(None);
         };
         if let Some(link) = self.jhe_links.lock().get(&mail.id).cloned() {
-            return Ok(Ok(Some(link)));
+            return Ok(Some(link));
         }
-        match (self.invite_at_jhe)(jhe_id).await {
-            Ok(link) => {
-                self.jhe_links.lock().insert(mail.id, link.clone());
-                Ok(Ok(Some(link)))
-            }
-            Err(failure) => {
-                tracing::warn!(patient = %id, next = failure.remedy, "no new link for a mail: {}", failure.message);
-                Ok(Err(MailError::Deferred(failure.message)))
-            }
-        }
+        let link = (self.invite_at_jhe)(jhe_id).await.map_err(|failure| {
+            tracing::warn!(patient = %id, next = failure.remedy, "no new link for a mail: {}", failure.message);
+            MailError::Deferred(failure.message)
+        })?;
+        self.jhe_links.lock().insert(mail.id, link.clone());
+        Ok(Some(link))
     }
 }
 
@@ -189,10 +187,10 @@ pub(crate) fn render(
     until: Timestamp,
 ) -> StoreResult<MailText> {
     let language = patient_language::find(db, patient.id)?;
-    let (terms, tag) = (study_text::find(db, study, language)?, language.tag());
-    let own = mail_text::find(db, study, kind, tag)?;
+    let terms = study_text::find(db, study, language)?;
+    let own = mail_text::find(db, study, kind, language)?;
     let until = Texts::of(language).date(&time_zone_or_utc(&patient.time_zone), until);
-    Ok(own.unwrap_or_else(|| texts::default_text(kind, tag)).fill(&[
+    Ok(own.unwrap_or_else(|| texts::default_text(kind, language)).fill(&[
         ("name", &patient.name),
         ("institution", &terms.organization),
         ("study", &terms.title),

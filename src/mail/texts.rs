@@ -1,24 +1,12 @@
 //! The daemon's own texts of mails to patients, from the bundles. A study can replace those with placeholders.
 
-pub(crate) use crate::i18n::language::LANGUAGES;
-
 use crate::i18n::language::Language;
 use crate::i18n::texts::{Texts, Value};
 use crate::model::mail::{MailKind, MailText};
 
-/// Returns the tag of a language that is given as a tag (`es`, `es-MX`) or by its name; none if it is unknown.
-pub(crate) fn parse_language(text: &str) -> Option<&'static str> {
-    Language::find(text).map(Language::tag)
-}
-
-/// Returns the name of a language in the language itself.
-pub(crate) fn language_name(tag: &str) -> String {
-    Texts::of(Language::find_or_english(tag)).own_name()
-}
-
 /// Returns the text, with its placeholders, of a mail for studies without one of their own.
-pub(crate) fn default_text(kind: MailKind, language: &str) -> MailText {
-    let texts = Texts::of(Language::find_or_english(language));
+pub(crate) fn default_text(kind: MailKind, language: Language) -> MailText {
+    let texts = Texts::of(language);
     let placeholder = |name: &'static str| (name, Value::from(format!("{{{name}}}")));
     let values: Vec<_> = kind.placeholders().iter().copied().map(placeholder).collect();
     let (subject, body) = match kind {
@@ -43,14 +31,17 @@ mod tests {
 
     #[test]
     fn every_language_has_texts_that_pass_the_checks_for_those_of_studies() {
-        for language in Language::all().map(Language::tag) {
+        for language in Language::all() {
             for &kind in MailKind::ALL {
                 let text = default_text(kind, language);
                 assert_eq!(text.check(kind), Ok(()), "{language}");
                 assert!(text.subject.contains("{institution}") && text.body.contains("{name}"), "{text:?}");
             }
         }
-        assert_ne!(default_text(MailKind::Reminder, "es"), default_text(MailKind::Reminder, "en"));
-        assert_eq!(["", "de", "Klingon"].map(parse_language), [None; 3]);
+        let spanish = Language::find("es").unwrap();
+        assert_ne!(
+            default_text(MailKind::Reminder, spanish),
+            default_text(MailKind::Reminder, Language::ENGLISH)
+        );
     }
 }

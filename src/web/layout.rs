@@ -1,5 +1,6 @@
 //! The parts that pages share: the frame, forms with their errors, times and numbers as people read them.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -184,11 +185,11 @@ pub(crate) fn form(action: &str, token: &Token, inside: &Markup) -> Markup {
 
 /// The errors of a form, by the names of its fields.
 #[derive(Debug, Default)]
-pub(crate) struct FormErrors(Vec<(&'static str, String)>);
+pub(crate) struct FormErrors(Vec<(Cow<'static, str>, String)>);
 
 impl FormErrors {
-    pub(crate) fn add(&mut self, field: &'static str, text: impl Into<String>) {
-        self.0.push((field, text.into()));
+    pub(crate) fn add(&mut self, field: impl Into<Cow<'static, str>>, text: impl Into<String>) {
+        self.0.push((field.into(), text.into()));
     }
 
     /// Returns the value, or adds its error to the field.
@@ -265,7 +266,7 @@ impl FormErrors {
 }
 
 pub(crate) struct FormField<'a> {
-    pub(crate) name: &'static str,
+    pub(crate) name: &'a str,
     pub(crate) label: &'a str,
     pub(crate) help: &'a str,
     pub(crate) value: &'a str,

@@ -5,6 +5,7 @@ use rusqlite::{Connection, params};
 
 use crate::common::time::{Timestamp, ZoneOffset};
 use crate::model::account::{Role, VisibleTo};
+use crate::model::study::StudyId;
 use crate::model::{consent_intervals::Grant, consent_standing::ConsentStanding, patient::PatientId};
 use crate::store::people::device_connection::{self, DeviceConnection};
 use crate::store::people::{collection_window, consent, visibility};
@@ -281,7 +282,7 @@ pub fn find_freshness(db: &Connection, now: Timestamp) -> StoreResult<Freshness>
                WHERE links.state = 'active' AND EXISTS
                    (SELECT 1 FROM consents WHERE patient_id = links.patient_id AND withdrawn_at IS NULL
                     AND {reads}))",
-        consent::IS_DELIVERABLE,
+        consent::deliverable_condition("consents"),
         reads = collection_window::reads_condition("?1")
     );
     let counted = db.query_row(&query, [now], |row| {
@@ -291,16 +292,23 @@ pub fn find_freshness(db: &Connection, now: Timestamp) -> StoreResult<Freshness>
     Ok(counted?)
 }
 
-/// Lists the linked patients in no study who have a consent that a device delivers and for which data are collected.
-pub fn list_polled_without_study(db: &Connection, now: Timestamp) -> StoreResult<Vec<PatientId>> {
+/// Lists the linked patients with a consent that a device delivers and for which data are collected, who are in none of
+/// the studies up to `last`.
+pub fn list_polled_outside(
+    db: &Connection,
+    last: Option<StudyId>,
+    now: Timestamp,
+) -> StoreResult<Vec<PatientId>> {
     let mut query = db.prepare_cached(&format!(
         "SELECT patient_id FROM links WHERE state = 'active'
-           AND NOT EXISTS (SELECT 1 FROM enrolments WHERE enrolments.patient_id = links.patient_id) AND EXISTS
+           AND NOT EXISTS
+             (SELECT 1 FROM enrolments WHERE enrolments.patient_id = links.patient_id AND study_id <= ?2)
+           AND EXISTS
              (SELECT 1 FROM consents WHERE patient_id = links.patient_id AND withdrawn_at IS NULL AND {} AND {})",
-        consent::IS_DELIVERABLE,
+        consent::deliverable_condition("consents"),
         collection_window::collects_condition("?1", "?1")
     ))?;
-    Ok(query.query_map([now], |row| row.get(0))?.collect::<Result<_, _>>()?)
+    Ok(query.query_map(params![now, last], |row| row.get(0))?.collect::<Result<_, _>>()?)
 }
 
 /// Lists the patients whose OW user is gone.

@@ -80,7 +80,7 @@ fn list_of(
                        AND (withdrawn_at IS NULL OR withdrawn_at > granted_at) AND {collects})
          ORDER BY patients.id",
         visibility::newest_instant(3),
-        consent::IS_DELIVERABLE,
+        consent::deliverable_condition("consents"),
         visibility::patient_condition("patients.id", 3, Role::Viewer),
         // Nothing is expected outside of a collection window, nor at once when it begins.
         collects = collection_window::collects_condition("?2", "?4"),

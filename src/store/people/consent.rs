@@ -154,13 +154,16 @@ pub fn list(db: &Connection, viewer: VisibleTo, patient: PatientId) -> StoreResu
     Ok(entries.collect::<Result<_, _>>()?)
 }
 
-/// SQL condition on a row of `consents`: a data source that the study accepts delivers the code. A study
-/// without data sources accepts all, and so does a consent without a study.
-pub(crate) const IS_DELIVERABLE: &str = "EXISTS (
-    SELECT 1 FROM data_source_codes AS delivers WHERE delivers.code_id = consents.code_id
-      AND (NOT EXISTS (SELECT 1 FROM study_data_sources AS takes WHERE takes.study_id = consents.study_id)
-           OR delivers.data_source_id IN (SELECT takes.data_source_id FROM study_data_sources AS takes
-                                       WHERE takes.study_id = consents.study_id)))";
+/// Returns a condition on a row of `table`, which names a study and a code: a data source that the study accepts delivers
+/// the code. A study without data sources accepts all, and so does a consent without a study.
+pub(crate) fn deliverable_condition(table: &str) -> String {
+    format!(
+        "EXISTS (SELECT 1 FROM data_source_codes AS delivers WHERE delivers.code_id = {table}.code_id
+           AND (NOT EXISTS (SELECT 1 FROM study_data_sources AS takes WHERE takes.study_id = {table}.study_id)
+                OR delivers.data_source_id IN (SELECT takes.data_source_id FROM study_data_sources AS takes
+                                               WHERE takes.study_id = {table}.study_id)))"
+    )
+}
 
 /// Lists scope and study of a patient's active grants that an accepted device can deliver.
 pub fn list_active_deliverable(
@@ -169,7 +172,8 @@ pub fn list_active_deliverable(
 ) -> StoreResult<Vec<(String, Option<StudyId>)>> {
     let select = format!(
         "SELECT codes.code, study_id FROM consents JOIN codes ON codes.id = consents.code_id
-         WHERE patient_id = ? AND withdrawn_at IS NULL AND {IS_DELIVERABLE}"
+         WHERE patient_id = ? AND withdrawn_at IS NULL AND {}",
+        deliverable_condition("consents")
     );
     let mut query = db.prepare_cached(&select)?;
     let rows = query.query_map([patient], |row| Ok((row.get(0)?, row.get(1)?)))?;
@@ -188,8 +192,9 @@ pub fn find_standing(db: &Connection, patient: PatientId, now: Timestamp) -> Sto
     let select = format!(
         "SELECT count(*), count(*) FILTER (WHERE withdrawn_at IS NULL AND {}), count(*) > count(withdrawn_at),
                 ifnull(max(suspended), 0)
-         FROM consents WHERE patient_id = ?1 AND {IS_DELIVERABLE}",
-        collection_window::reads_condition("?2")
+         FROM consents WHERE patient_id = ?1 AND {}",
+        collection_window::reads_condition("?2"),
+        deliverable_condition("consents")
     );
     let from_row = |row: &Row| {
         Ok(match (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?) {
@@ -354,7 +359,8 @@ pub fn list_deliverable_scopes(
 ) -> StoreResult<Vec<(String, Vec<Grant>)>> {
     let select = format!(
         "SELECT DISTINCT codes.code FROM consents JOIN codes ON codes.id = consents.code_id
-         WHERE patient_id = ?1 AND {IS_DELIVERABLE} AND {} ORDER BY 1",
+         WHERE patient_id = ?1 AND {} AND {} ORDER BY 1",
+        deliverable_condition("consents"),
         visibility::consent_condition(2)
     );
     let mut query = db.prepare_cached(&select)?;

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use crate::i18n::language::Language;
 use crate::model::mail::{MailKind, MailText};
 use crate::model::study::StudyId;
 use crate::store::error::StoreResult;
@@ -10,10 +11,10 @@ pub fn find(
     db: &Connection,
     study: StudyId,
     kind: MailKind,
-    language: &str,
+    language: Language,
 ) -> StoreResult<Option<MailText>> {
     let select = "SELECT subject, body FROM mail_texts WHERE study_id = ? AND kind = ? AND language = ?";
-    let found = db.prepare_cached(select)?.query_row(params![study, kind, language], |row| {
+    let found = db.prepare_cached(select)?.query_row(params![study, kind, language.tag()], |row| {
         Ok(MailText { subject: row.get(0)?, body: row.get(1)? })
     });
     Ok(found.optional()?)
@@ -24,15 +25,15 @@ pub fn set(
     db: &Connection,
     study: StudyId,
     kind: MailKind,
-    language: &str,
+    language: Language,
     text: Option<&MailText>,
 ) -> StoreResult<()> {
     let delete = "DELETE FROM mail_texts WHERE study_id = ? AND kind = ? AND language = ?";
-    db.execute(delete, params![study, kind, language])?;
+    db.execute(delete, params![study, kind, language.tag()])?;
     if let Some(MailText { subject, body }) = text {
         let insert =
             "INSERT INTO mail_texts (study_id, kind, language, subject, body) VALUES (?, ?, ?, ?, ?)";
-        db.execute(insert, params![study, kind, language, subject, body])?;
+        db.execute(insert, params![study, kind, language.tag(), subject, body])?;
     }
     Ok(())
 }

@@ -46,8 +46,7 @@ pub fn list(
         visibility::patient_condition("enrolments.patient_id", 2, Role::Coordinator),
         visibility::given_condition("streams.patient_id", "streams.code_id", "?1"),
         visibility::patient_condition("enrolments.patient_id", 2, Role::Viewer),
-        // A row of `study_codes` names a study and a code, as one of `consents` does.
-        deliverable = consent::IS_DELIVERABLE.replace("consents.", "study_codes.")
+        deliverable = consent::deliverable_condition("study_codes")
     ))?;
     let rows = query.query_map(params![study, viewer, now], |row| {
         let (providers, link): (Option<String>, Option<String>) = (row.get(5)?, row.get(7)?);

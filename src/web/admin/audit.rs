@@ -19,38 +19,6 @@ use crate::web::request::{FormFields, Request};
 use crate::web::response::HandlerResult;
 use crate::web::route::{Route, get};
 
-/// First words of the actions, which the form suggests.
-const KINDS: &[&str] = &[
-    "account",
-    "adherence",
-    "api-token",
-    "collection",
-    "consent",
-    "data",
-    "device",
-    "export",
-    "form",
-    "home",
-    "invitation",
-    "mail",
-    "participants",
-    "password",
-    "patient",
-    "patients",
-    "poll",
-    "recovery-codes",
-    "rejected",
-    "reminders",
-    "second-factor",
-    "secrets",
-    "session",
-    "settings",
-    "sign-in",
-    "sign-out",
-    "store",
-    "study",
-    "system",
-];
 /// The fields of the form, and the patient.
 const FIELDS: [&str; 5] = ["patient", "who", "what", "from", "until"];
 
@@ -105,7 +73,10 @@ fn link_older(query: &FormFields, last: &str) -> String {
 
 fn render_form(query: &FormFields, patient: Option<PatientId>, entries: &[AuditEntry]) -> Markup {
     let is_filtered = FIELDS.iter().any(|field| !query.get(field).is_empty());
+    // The form suggests the values of the entries on the page.
     let actors: BTreeSet<&str> = entries.iter().map(|entry| entry.actor.as_str()).collect();
+    let kinds = entries.iter().filter_map(|entry| entry.action.split('.').next());
+    let kinds: BTreeSet<&str> = kinds.collect();
     html! {
         form.inline method="get" action="/admin/audit" {
             @if let Some(patient) = patient {
@@ -115,7 +86,7 @@ fn render_form(query: &FormFields, patient: Option<PatientId>, entries: &[AuditE
             span.nowrap { label for="who" { "Who" } " " input id="who" name="who" value=(query.get("who")) list="actors" placeholder="daemon" autocomplete="off"; }
             datalist id="actors" { @for actor in actors { option value=(actor) {} } }
             span.nowrap { label for="what" { "What" } " " input id="what" name="what" value=(query.get("what")) list="kinds" placeholder="consent" autocomplete="off"; }
-            datalist id="kinds" { @for kind in KINDS { option value=(kind) {} } }
+            datalist id="kinds" { @for kind in kinds { option value=(kind) {} } }
             span.nowrap { label for="from" { "From" } " " input id="from" name="from" type="date" value=(query.get("from")); }
             span.nowrap { label for="until" { "To" } " " input id="until" name="until" type="date" value=(query.get("until")); }
             button.quiet type="submit" { "Show" }

@@ -108,14 +108,14 @@ impl Overview {
         let mut studies = study::list(db, visible_to, Role::Viewer, 0, CARDS + 1)?;
         let has_more_studies = studies.len() > CARDS as usize;
         studies.truncate(CARDS as usize);
-        let mut senders = BTreeSet::new();
+        let (mut senders, last) = (BTreeSet::new(), studies.last().map(|study| study.id));
         let mut cards = Vec::with_capacity(studies.len());
         for study in studies {
             cards.push(StudyCard::load(db, study, visible_to, (&silent, shares), &mut senders, now)?);
         }
-        // Patients without a study are the operators' only.
+        // Patients without a study are the operators' only. Those of the other studies count too.
         if visible_to == VisibleTo::Everybody {
-            senders.extend(patient_status::list_polled_without_study(db, now)?);
+            senders.extend(patient_status::list_polled_outside(db, last, now)?);
         }
         let mut order: Vec<(&PatientId, &Silence)> = silent.iter().collect();
         order.sort_by_key(|(_, silence)| silence.since);

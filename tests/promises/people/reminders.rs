@@ -9,14 +9,19 @@ use crate::support::harness::*;
 use crate::support::running_daemon::*;
 use crate::support::watched_patient::Watched;
 
-#[test]
-#[expect(clippy::too_many_lines, reason = "one story")]
-fn only_who_agreed_is_reminded_and_the_link_in_the_mail_stops_it() {
-    let mail = MailServer::start();
-    let mut world = World::new();
+/// Returns a world whose daemon sends mail through the returned server.
+fn world_with_mail() -> (MailServer, World) {
+    let (mail, mut world) = (MailServer::start(), World::new());
     for (name, value) in mail.variables() {
         world.set(name, &value);
     }
+    (mail, world)
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "one story")]
+fn only_who_agreed_is_reminded_and_the_link_in_the_mail_stops_it() {
+    let (mail, world) = world_with_mail();
     let served = Served::start(&world);
     let operator = served.operator(&world);
     let study = make_study(&operator, "Sleep");
@@ -142,11 +147,7 @@ fn only_who_agreed_is_reminded_and_the_link_in_the_mail_stops_it() {
 
 #[test]
 fn the_page_of_choices_shows_the_reminders_and_a_withdrawal_ends_them() {
-    let mail = MailServer::start();
-    let mut world = World::new();
-    for (name, value) in mail.variables() {
-        world.set(name, &value);
-    }
+    let (_mail, world) = world_with_mail();
     let served = Served::start(&world);
     let operator = served.operator(&world);
     let study = make_study(&operator, "Sleep");

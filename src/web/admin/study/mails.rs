@@ -4,7 +4,8 @@ use http::StatusCode;
 use maud::{Markup, html};
 
 use crate::app::state::App;
-use crate::mail::texts::{LANGUAGES, default_text, language_name, parse_language};
+use crate::i18n::{language::Language, texts::Texts};
+use crate::mail::texts::default_text;
 use crate::model::audit_detail::AuditDetail;
 use crate::model::mail::{MailKind, MailText};
 use crate::store::error::StoreError;
@@ -33,7 +34,7 @@ pub(crate) fn routes() -> Vec<Route> {
 /// A text as a form has sent it, with its errors.
 struct SentText {
     kind: MailKind,
-    language: &'static str,
+    language: Language,
     text: MailText,
     errors: FormErrors,
 }
@@ -55,7 +56,7 @@ async fn render(
     let load = move |db: &_| {
         let mut texts = Vec::new();
         for &kind in MailKind::ALL {
-            for &(language, _) in LANGUAGES {
+            for language in Language::all() {
                 texts.push((kind, language, mail_text::find(db, id, kind, language)?));
             }
         }
@@ -77,7 +78,7 @@ async fn render(
             p.help { "Mails pass through other hands: they name no measurement. A reminder ends with a link that stops reminders." }
             @for (kind, language, own) in &texts {
                 @let mine = sent.filter(|sent| sent.kind == *kind && sent.language == *language);
-                (render_text(visible, *kind, language, own.as_ref(), mine))
+                (render_text(visible, *kind, *language, own.as_ref(), mine))
             }
         }
         p { a href={ "/admin/studies/" (id) "/invite" } { "Invite participants" } }
@@ -104,7 +105,7 @@ fn render_rule(visible: &VisibleStudy, rule: Option<ReminderRule>, errors: &Form
 fn render_text(
     visible: &VisibleStudy,
     kind: MailKind,
-    language: &str,
+    language: Language,
     own: Option<&MailText>,
     sent: Option<&SentText>,
 ) -> Markup {
@@ -120,21 +121,15 @@ fn render_text(
     let none = FormErrors::default();
     let errors = sent.map_or(&none, |sent| &sent.errors);
     let listed: Vec<String> = kind.placeholders().iter().map(|name| format!("{{{name}}}")).collect();
-    // Fields of four forms on one page need ids of their own.
-    let (subject, body) = match (kind, language) {
-        (MailKind::Invitation, "en") => ("subject-invitation-en", "body-invitation-en"),
-        (MailKind::Invitation, _) => ("subject-invitation-es", "body-invitation-es"),
-        (MailKind::Reminder, "en") => ("subject-reminder-en", "body-reminder-en"),
-        (MailKind::Reminder, _) => ("subject-reminder-es", "body-reminder-es"),
-    };
+    let [subject, body] = ["subject", "body"].map(|part| field_name(part, kind, language));
     html! {
         details open[sent.is_some()] {
-            summary { (title) ", " (language_name(language)) ": " @if own.is_some() { "the study’s text" } @else { "the standard text" } }
+            summary { (title) ", " (Texts::ENGLISH.language_name(language)) ": " @if own.is_some() { "the study’s text" } @else { "the standard text" } }
             (form(&format!("/admin/studies/{}/mails", visible.study().id), visible.staff().token(), &html! {
                 input type="hidden" name="kind" value=(kind.as_str());
                 input type="hidden" name="language" value=(language);
-                (FormField { name: subject, label: "Subject", help: "", value: &text.subject, kind: "text", autocomplete: "off", errors })
-                (FormField { name: body, label: "Text", help: &format!("You can use {}.", listed.join(", ")), value: &text.body,
+                (FormField { name: &subject, label: "Subject", help: "", value: &text.subject, kind: "text", autocomplete: "off", errors })
+                (FormField { name: &body, label: "Text", help: &format!("You can use {}.", listed.join(", ")), value: &text.body,
                              kind: "textarea", autocomplete: "off", errors })
                 div.actions {
                     button type="submit" { "Save" }
@@ -150,37 +145,32 @@ async fn save_text(app: &App, request: &Request, visible: &VisibleStudy) -> Hand
     let fields = request.form();
     let kind: MailKind = fields.get("kind").parse().map_err(Refusal::bad)?;
     let language =
-        parse_language(fields.get("language")).ok_or_else(|| Refusal::bad("There is no such language."))?;
-    let value =
-        |part: &str| fields.get(&format!("{part}-{}-{language}", kind.as_str())).replace("\r\n", "\n");
+        Language::find(fields.get("language")).ok_or_else(|| Refusal::bad("There is no such language."))?;
+    let value = |part: &str| fields.get(&field_name(part, kind, language)).replace("\r\n", "\n");
     let text = MailText { subject: value("subject"), body: value("body") };
     let text = if fields.has("standard") || text == default_text(kind, language) { None } else { Some(text) };
     if let Some(text) = &text
         && let Err(why) = text.check(kind)
     {
         let mut errors = FormErrors::default();
-        errors.add(error_field(kind, language), why);
+        errors.add(field_name("body", kind, language), why);
         let sent = SentText { kind, language, text: text.clone(), errors };
         return render(app, visible, Some(&sent), &FormErrors::default(), "").await;
     }
     let (study, actor, now) = (visible.study().id, visible.staff().actor(), app.clock.now());
     let write = move |db: &rusqlite::Connection| {
         mail_text::set(db, study, kind, language, text.as_ref())?;
-        let detail = AuditDetail::from("study").with(study).with("mail").with(kind.as_str()).with(language);
+        let detail =
+            AuditDetail::from("study").with(study).with("mail").with(kind.as_str()).with(language.tag());
         audit::record(db, now, actor, "study.change", None, detail)
     };
     app.store.write(write).await?;
     Ok(see_other(&format!("/admin/studies/{study}/mails?done=saved#texts")))
 }
 
-/// Returns the field that shows the error of a text.
-fn error_field(kind: MailKind, language: &str) -> &'static str {
-    match (kind, language) {
-        (MailKind::Invitation, "en") => "body-invitation-en",
-        (MailKind::Invitation, _) => "body-invitation-es",
-        (MailKind::Reminder, "en") => "body-reminder-en",
-        (MailKind::Reminder, _) => "body-reminder-es",
-    }
+/// Returns the name of a field. The forms of all mails and languages are on one page.
+fn field_name(part: &str, kind: MailKind, language: Language) -> String {
+    format!("{part}-{}-{language}", kind.as_str())
 }
 
 async fn save_rule(app: &App, request: &Request, visible: &VisibleStudy) -> HandlerResult {
@@ -212,4 +202,19 @@ async fn save_rule(app: &App, request: &Request, visible: &VisibleStudy) -> Hand
     };
     app.store.write(write).await?;
     Ok(see_other(&format!("/admin/studies/{study}/mails?done=saved#reminders")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_text_has_a_field_of_its_own_in_every_language() {
+        let kinds = || MailKind::ALL.iter().copied();
+        let names = Language::all().flat_map(|one| kinds().map(move |kind| field_name("body", kind, one)));
+        let names: BTreeSet<String> = names.collect();
+        assert_eq!(names.len(), Language::all().count() * MailKind::ALL.len());
+    }
 }
