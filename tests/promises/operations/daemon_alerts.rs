@@ -44,13 +44,20 @@ fn ticks_that_end(outcome: &str, metrics: u16) {
     until("some ticks have ended with the outcome", || ended().is_some_and(|ended| ended >= before + 3));
 }
 
+fn has_unsent_alert(watched: &Watched) -> bool {
+    let db = rusqlite::Connection::open(watched.world.database()).unwrap();
+    let exists = "SELECT EXISTS (SELECT 1 FROM alerts WHERE kind = 'unsent')";
+    db.query_row(exists, [], |row| row.get(0)).unwrap()
+}
+
 #[test]
 fn an_alert_is_sent_once_per_outage_of_jhe() {
     let (mut watched, jhe) = exporting();
     fail(&jhe, true);
     let webhook = Webhook::start();
     let served = serve_with_webhook(&watched, &webhook);
-    watched.ticks();
+    // Stored before the hours pass, so that it has waited for them.
+    until("the first sample is stored", || watched.world.table(&watched.patient).len() == 1);
     watched.pass(HOUR);
     watched.stay_awake();
     assert!(webhook.posted().is_empty(), "a short outage sends no alert: {:?}", webhook.kinds());
@@ -75,10 +82,10 @@ fn an_alert_is_sent_once_per_outage_of_jhe() {
     fail(&jhe, false);
     watched.pass(HOUR);
     until("JHE has both observations", || jhe.state().kept.len() == 2);
-    watched.ticks();
+    until("the alert has ended", || !has_unsent_alert(&watched));
     fail(&jhe, true);
     watched.measure(64.5);
-    watched.ticks();
+    until("the third sample is stored", || watched.world.table(&watched.patient).len() == 3);
     watched.pass(HOUR * 3);
     watched.stay_awake();
     until("the next fault is alerted", || webhook.kinds() == ["unsent", "unsent"]);
