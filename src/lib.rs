@@ -13,6 +13,7 @@
 //! | [`poll`], [`export`], `alerts` | reading OW or S3; delivery to JHE; notifications |
 //! | `mail` | the connection to the mail server; the mails to patients |
 //! | `dataset` | a study's data set for researchers |
+//! | [`fhir`] | a study's data as FHIR resources: search and bulk export |
 //! | `consent` | refresh of consents from JHE; erasure after a withdrawal |
 //! | [`store`] | all SQL: engine, samples, people, outbox, operations, privacy |
 //! | [`omh`] | conversion of records; rendering as OMH, FHIR and CSV |
@@ -36,6 +37,7 @@ mod dataset;
 mod demo;
 mod doctor;
 pub mod export;
+pub mod fhir;
 #[doc(hidden)]
 pub mod fuzz;
 pub mod i18n;

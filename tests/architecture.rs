@@ -15,7 +15,7 @@ const ORDER: &[&[&str]] = &[
     &["daemon"],
     &["web"],
     &["app"],
-    &["poll", "export", "alerts", "dataset"],
+    &["poll", "export", "alerts", "dataset", "fhir"],
     &["consent", "mail"],
     &["store"],
     &["omh"],

@@ -19,6 +19,8 @@ const SIGN_INS: NonZeroU32 = NonZeroU32::new(10).unwrap();
 const ANONYMOUS: NonZeroU32 = NonZeroU32::new(120).unwrap();
 /// Requests per minute of one session or API token, whatever its neighbours at the same address do.
 const SIGNED_IN: NonZeroU32 = NonZeroU32::new(240).unwrap();
+/// Requests per minute of one token for reading: a notebook follows pages as fast as they come. Each page is a short read.
+const READS: NonZeroU32 = NonZeroU32::new(6000).unwrap();
 /// New links per hour and mail address: nobody fills a patient's mailbox.
 const NEW_LINKS: NonZeroU32 = NonZeroU32::new(3).unwrap();
 /// Idle addresses and tokens are dropped when more than this many are in memory.
@@ -30,6 +32,7 @@ pub struct RateLimits {
     anonymous: Arc<Limiter<IpAddr>>,
     signed_in: Arc<Limiter<TokenHash>>,
     new_link: Arc<Limiter<TokenHash>>,
+    read: Arc<Limiter<TokenHash>>,
 }
 
 #[derive(Debug)]
@@ -42,6 +45,7 @@ impl Default for RateLimits {
             anonymous: Limiter::new(Quota::per_minute(ANONYMOUS)),
             signed_in: Limiter::new(Quota::per_minute(SIGNED_IN)),
             new_link: Limiter::new(Quota::per_hour(NEW_LINKS)),
+            read: Limiter::new(Quota::per_minute(READS)),
         }
     }
 }
@@ -76,6 +80,11 @@ impl RateLimits {
     /// Counts a new link to a mail address, by its hash.
     pub(crate) fn check_new_link(&self, address: TokenHash) -> Result<(), TooManyRequests> {
         self.new_link.check(&address)
+    }
+
+    /// Counts a request of a valid token for reading.
+    pub(crate) fn check_read(&self, token: TokenHash) -> Result<(), TooManyRequests> {
+        self.read.check(&token)
     }
 
     /// Counts a request of a valid session or API token.

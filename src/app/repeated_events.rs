@@ -4,7 +4,7 @@
 //! The first event of a kind is in the audit before the request is answered. Equal events of the ten minutes after it
 //! are counted, and each count is written as one entry every ten seconds and at the end of the daemon.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,9 +30,24 @@ pub(crate) struct AuditEvent {
     pub detail: AuditDetail,
 }
 
-/// The first events of the last [`PERIOD`], with the number of repeats that are not written yet.
+/// The first events of the last [`PERIOD`], with the repeats that are not written yet.
 #[derive(Debug, Clone, Default)]
-pub struct RepeatedEvents(Arc<Mutex<HashMap<AuditEvent, (Timestamp, u64)>>>);
+pub struct RepeatedEvents(Arc<Mutex<HashMap<AuditEvent, Repeats>>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Repeats {
+    first: Timestamp,
+    events: u64,
+    /// Resources that the repeats have read; none for an event that reads no resources.
+    resources: Option<u64>,
+}
+
+impl Repeats {
+    fn add(&mut self, events: u64, resources: Option<u64>) {
+        self.events += events;
+        self.resources = Option::zip(self.resources, resources).map(|(one, other)| one + other);
+    }
+}
 
 impl RepeatedEvents {
     /// Writes the event if it is the first of its kind, and counts it otherwise.
@@ -42,16 +57,29 @@ impl RepeatedEvents {
         event: AuditEvent,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        if let Some((first, count)) = self.0.lock().get_mut(&event)
-            && is_recent(*first, now)
+        self.record_read(store, event, None, now).await
+    }
+
+    /// Records an event that reads so many resources.
+    pub(crate) async fn record_read(
+        &self,
+        store: &Store,
+        event: AuditEvent,
+        resources: Option<u64>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if let Some(known) = self.0.lock().get_mut(&event)
+            && is_recent(known.first, now)
         {
-            *count += 1;
+            known.add(1, resources);
             return Ok(());
         }
         let entry = event.clone();
         let AuditEvent { actor, action, patient, detail } = entry;
+        let detail = with_resources(detail, resources);
         store.write(move |db| audit::record(db, now, actor, action, patient, detail)).await?;
-        self.0.lock().entry(event).and_modify(|known| known.0 = now).or_insert((now, 0));
+        let none = Repeats { first: now, events: 0, resources: resources.map(|_| 0) };
+        self.0.lock().entry(event).and_modify(|known| known.first = now).or_insert(none);
         Ok(())
     }
 
@@ -63,8 +91,9 @@ impl RepeatedEvents {
         }
         let entries = counted.clone();
         let write = move |db: &_| {
-            for (AuditEvent { actor, action, patient, detail }, count) in &entries {
-                let detail = detail.clone().with("repeated").with(*count);
+            for (AuditEvent { actor, action, patient, detail }, repeats) in &entries {
+                let detail = detail.clone().with("repeated").with(repeats.events);
+                let detail = with_resources(detail, repeats.resources);
                 audit::record(db, now, *actor, action, *patient, detail)?;
             }
             Ok(())
@@ -72,20 +101,34 @@ impl RepeatedEvents {
         let written = store.write(write).await;
         if written.is_err() {
             let mut events = self.0.lock();
-            for (event, count) in counted {
-                events.entry(event).or_insert((now, 0)).1 += count;
+            for (event, repeats) in counted {
+                match events.entry(event) {
+                    Entry::Occupied(mut known) => known.get_mut().add(repeats.events, repeats.resources),
+                    Entry::Vacant(free) => drop(free.insert(repeats)),
+                }
             }
         }
         written
     }
 
     /// Takes the counts, and forgets events whose period is over.
-    fn take_counts(&self, now: Timestamp) -> Vec<(AuditEvent, u64)> {
+    fn take_counts(&self, now: Timestamp) -> Vec<(AuditEvent, Repeats)> {
         let mut events = self.0.lock();
-        let counted = events.iter_mut().filter(|(_, (_, count))| *count > 0);
-        let counted = counted.map(|(event, (_, count))| (event.clone(), std::mem::take(count))).collect();
-        events.retain(|_, (first, _)| is_recent(*first, now));
-        counted
+        let counted = events.iter_mut().filter(|(_, repeats)| repeats.events > 0);
+        let taken = counted.map(|(event, repeats)| {
+            let none = Repeats { events: 0, resources: repeats.resources.map(|_| 0), ..*repeats };
+            (event.clone(), std::mem::replace(repeats, none))
+        });
+        let taken = taken.collect();
+        events.retain(|_, repeats| is_recent(repeats.first, now));
+        taken
+    }
+}
+
+fn with_resources(detail: AuditDetail, resources: Option<u64>) -> AuditDetail {
+    match resources {
+        Some(number) => detail.with("resources").with(number),
+        None => detail,
     }
 }
 

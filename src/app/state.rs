@@ -7,6 +7,7 @@ use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::daemon_status::{BackupStatus, ExportStatus, OwStatus, TickerStatus};
+use crate::app::bulk_jobs::BulkJobs;
 use crate::app::open_authorizations::OpenAuthorizations;
 use crate::app::webhook_warnings::WebhookWarnings;
 use crate::app::{bucket_status::BucketStatus, hint_queue::HintQueue, offer_cache::OfferCache};
@@ -35,6 +36,8 @@ pub struct App {
     pub backup_status: BackupStatus,
     /// Polls that people started on pages.
     pub poll_jobs: PollJobs,
+    /// Bulk exports that holders of a study's token started.
+    pub bulk_jobs: BulkJobs,
     pub bucket_status: BucketStatus,
     pub offer_cache: OfferCache,
     pub open_authorizations: OpenAuthorizations,
@@ -78,6 +81,7 @@ impl App {
             ow_status: OwStatus::default(),
             backup_status: BackupStatus::default(),
             poll_jobs: PollJobs::default(),
+            bulk_jobs: BulkJobs::default(),
             bucket_status: BucketStatus::default(),
             offer_cache: OfferCache::default(),
             open_authorizations: OpenAuthorizations::default(),

@@ -109,6 +109,16 @@ jhe-ow study edit 1 --no-window  # collects without end
 [study enrol]
 jhe-ow study enrol 1 7 8 9
 jhe-ow study enrol 1 7 --until 2026-04-30  # another last day for one
+[token]
+jhe-ow token add --study 1  # for a notebook
+jhe-ow token list --study 1  # with their last use
+[token add]
+jhe-ow token add --study "Sleep and Heart" --expires 90d --name "Ada's notebook"
+jhe-ow token add --study 1 --with-names  # names and addresses too
+[token list]
+jhe-ow token list --study 1
+[token revoke]
+jhe-ow token revoke --study 1 3
 [invite]
 jhe-ow invite --patient-id 7 --study 1  # to one study
 jhe-ow invite --patient-id jhe:40001  # through JHE

@@ -33,3 +33,4 @@ pub(crate) mod secrets;
 pub(crate) mod seed_and_migrate;
 pub(crate) mod settings;
 pub(crate) mod study;
+pub(crate) mod token;

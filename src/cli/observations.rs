@@ -164,7 +164,7 @@ fn write(
         ObservationFormat::Fhir => render::fhir_observation(stream, observation, enrolments)?,
         ObservationFormat::FhirVitals => {
             let participant = enrolments.first().filter(|_| allowed.is_some());
-            vitals::fhir_vital_signs(stream, observation, enrolments, participant)?
+            vitals::fhir_vital_signs(stream, observation, enrolments, participant, None)?
         }
         ObservationFormat::Csv => csv_text(render::csv_record(stream, observation, enrolments)?),
     };

@@ -9,7 +9,7 @@ use crate::app::session::Session;
 use crate::cli::data_directory_check::check_data_directory;
 use crate::cli::{
     adherence, admin, adopt, alerts, audit, backup, catalog, convert, dataset, doctor, export, help_examples,
-    invite, man, observations, patient, poll, ready, rejected, secrets, seed_and_migrate, settings, study,
+    invite, man, observations, patient, poll, ready, rejected, secrets, seed_and_migrate, settings, study, token,
 };
 use crate::common::visible::VisibleLine;
 use crate::common::{core_dumps, failure::Failure, stdout};
@@ -80,6 +80,9 @@ enum Command {
     /// Manage studies: what they ask for, when they collect, and who is enrolled
     #[command(subcommand)]
     Study(study::Command),
+    /// Manage the tokens with which programs read a study: notebooks, FHIR clients, bulk export
+    #[command(subcommand)]
+    Token(token::Command),
     /// Invite a patient: print the link to send
     Invite(invite::Arguments),
     /// Manage the accounts of practitioners and operators
@@ -190,6 +193,7 @@ async fn run(arguments: Arguments) -> Result<u8, Failure> {
         Command::Adopt(arguments) => adopt::run(&session, arguments).await,
         Command::Patient(command) => patient::run(&session, command).await,
         Command::Study(command) => study::run(&session, command).await,
+        Command::Token(command) => token::run(&session, command).await,
         Command::Invite(arguments) => invite::run(&session, arguments).await,
         Command::Admin(command) => admin::run(&session, command).await,
         Command::Audit(command) => audit::run(&session, command).await,

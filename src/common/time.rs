@@ -102,6 +102,11 @@ impl Timestamp {
         Some(Self(0).plus(at.duration_since(UNIX_EPOCH).ok()?))
     }
 
+    /// Returns the instant as an HTTP date (RFC 9110, 5.6.7); before 1970 as its beginning.
+    pub(crate) fn to_http(self) -> String {
+        httpdate::fmt_http_date(UNIX_EPOCH + self.since(Self(0)))
+    }
+
     /// Returns the instant for calendar computations; none for the last hours of [`Self::MAX`]'s year, which
     /// jiff lacks.
     pub(crate) fn to_jiff(self) -> Option<jiff::Timestamp> {

@@ -211,6 +211,7 @@ impl Daemon {
         while !self.cancel.is_cancelled() {
             self.cancel.run_until_cancelled(sleep(AUDIT_INTERVAL)).await;
             self.write_repeated_events().await;
+            self.app.bulk_jobs.remove_old(self.app.clock.now());
         }
     }
 

@@ -8,12 +8,16 @@ use maud::{PreEscaped, html};
 use secrecy::SecretString;
 use tokio::time::Instant;
 
+use crate::app::read_token::{self, ReadToken};
 use crate::app::{people_list, session::Session, sign_in_link};
 use crate::common::{failure::Failure, stdout::print_line};
 use crate::config::base_url::BaseUrl;
 use crate::daemon::run::{Daemon, listen};
 use crate::daemon::signals;
 use crate::demo::patients::{self, SimulatedDevices};
+use crate::model::account::Actor;
+use crate::model::study::StudyId;
+use crate::secrets::token::Token;
 use crate::simulator::simulated_ow::SimulatedOw;
 use crate::store::engine::{
     data_directory::DEMONSTRATION_FILE, data_directory::FILE_NAME, setting, store::Store,
@@ -28,6 +32,8 @@ const POLL_INTERVAL: &str = "5s";
 /// The interval between two syncs of the simulated rings.
 const RING_SYNC_INTERVAL: Duration = Duration::from_secs(3);
 
+/// The time for which the token of the demonstration works.
+const TOKEN_LIFE: Duration = Duration::from_hours(24);
 /// The sheet with the open invitation.
 const INVITATION_FILE: &str = "invitation.html";
 
@@ -68,7 +74,16 @@ pub(crate) async fn run(mut session: Session, arguments: Arguments) -> Result<u8
     sim.set_api_base(&session.config.public_base());
     let sign_in = sign_in_link::first_operator_url(&daemon.app).await?;
     let invitation = write_invitation(&session, &daemon.app.store, &devices).await?;
+    let reads = ReadToken {
+        study: devices.study,
+        name: "the notebook of the demonstration".to_owned(),
+        life: TOKEN_LIFE,
+        shows_names: true,
+    };
+    let made = read_token::make(&daemon.app.store, reads, Actor::CommandLine, session.clock.now());
+    let (read_token, _) = made.await?;
     announce(&session, &sim, arguments.patients, sign_in.as_deref(), invitation.as_deref())?;
+    print_reading(&session, &read_token, devices.study)?;
     let mut leaving = devices.leaving();
     let ticker = async {
         let mut next = Instant::now();
@@ -164,6 +179,18 @@ async fn listen_on_free_port(session: &mut Session) -> Result<tokio::net::TcpLis
         session.config.bind = bound;
     }
     Ok(listener)
+}
+
+/// Prints the token with which a notebook reads the study.
+fn print_reading(session: &Session, token: &Token, study: StudyId) -> Result<(), Failure> {
+    let url = session.config.public_base();
+    print_line("")?;
+    print_line("To read the study from a notebook (docs/notebooks.md):")?;
+    print_line("")?;
+    print_line(format_args!("    export JHE_URL={url} JHE_TOKEN={}", token.expose()))?;
+    print_line("    pip install jupyterhealth-client")?;
+    let code = "from jupyterhealth_client import JupyterHealthClient as C; print(C().list_observations_df";
+    print_line(format_args!("    python3 -c '{code}(study_id={study}))'"))
 }
 
 fn announce(

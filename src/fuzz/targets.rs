@@ -237,7 +237,7 @@ fn check_sample(stream: &StreamSamples, sample: &Sample, system: &str) {
         "{document}"
     );
     assert!(render::csv_record(&info, &observation, &[]).is_ok());
-    assert!(vitals::fhir_vital_signs(&info, &observation, &[], None).is_ok());
+    assert!(vitals::fhir_vital_signs(&info, &observation, &[], None, None).is_ok());
 }
 
 fn check_instant(at: Timestamp) {

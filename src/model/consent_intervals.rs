@@ -119,6 +119,12 @@ impl ConsentIntervals {
         Self(other.0.iter().flat_map(|limits| self.cut(*limits)).collect())
     }
 
+    /// Returns the time from the first interval's beginning to the last one's end.
+    pub fn span(&self) -> Option<Interval> {
+        let (first, last) = (self.0.first()?, self.0.last()?);
+        Some(Interval { from: first.from, until: last.until })
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

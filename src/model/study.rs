@@ -9,6 +9,12 @@ use crate::model::collection_window::CollectionWindow;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StudyId(pub(crate) i64);
 
+impl StudyId {
+    pub fn get(self) -> i64 {
+        self.0
+    }
+}
+
 impl fmt::Display for StudyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -188,6 +188,14 @@ pub(crate) struct EffectiveTime {
 }
 
 impl EffectiveTime {
+    /// Returns the time in UTC, as JHE renders it.
+    pub(crate) fn in_utc(observation: &Observation) -> Self {
+        match observation.frame() {
+            None => Self { start: observation.instant.to_string(), end: None },
+            Some(TimeFrame { start, end, .. }) => Self { start: start.to_string(), end: Some(end.to_string()) },
+        }
+    }
+
     pub(crate) fn of(observation: &Observation) -> Self {
         match observation.frame() {
             None => Self { start: observation.instant.local(observation.zone).to_string(), end: None },

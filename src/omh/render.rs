@@ -175,7 +175,7 @@ pub fn fhir_observation(
     serde_json::to_string(&resource).map(escape_non_ascii)
 }
 
-pub(super) fn status(observation: &Observation) -> &'static str {
+pub(crate) fn status(observation: &Observation) -> &'static str {
     match (observation.revision, &observation.details) {
         (_, Some(details)) if details.deleted => "entered-in-error",
         (0, _) => "final",

@@ -6,17 +6,16 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::common::time::Timestamp;
 use crate::model::catalog::loinc::{self, Loinc, Unit};
 use crate::model::catalog::source::data_source_name;
 use crate::model::observation::{Observation, StreamInfo};
-use crate::model::study::Enrolment;
+use crate::model::study::{Enrolment, StudyId};
 use crate::omh::body::{EffectiveTime, series_of};
 use crate::omh::identity::observation_uuid;
 use crate::omh::render;
 
-const LOINC: &str = "http://loinc.org";
 const UCUM: &str = "http://unitsofmeasure.org";
-const CATEGORY: &str = "http://terminology.hl7.org/CodeSystem/observation-category";
 const REPLACES: &str = "http://hl7.org/fhir/StructureDefinition/observation-replaces";
 /// The series types whose values are all components.
 const PANELS: &[&str] =
@@ -30,6 +29,8 @@ const DEVICE: &str = "device";
 struct VitalSign {
     resource_type: &'static str,
     id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    meta: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     contained: Option<[Value; 1]>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -54,13 +55,22 @@ struct VitalSign {
     component: Vec<Value>,
 }
 
+/// The place of a resource on the server of this daemon.
+#[derive(Debug, Clone, Copy)]
+pub struct ServedAs<'a> {
+    pub id: &'a str,
+    pub last_updated: Timestamp,
+}
+
 /// Renders an observation as one line of JSON. With `participant`, the subject has the patient's number in
-/// that study. Fails if the stream is of a series type that only a later version knows.
+/// that study. A resource that is `served` refers to the patient of this server; others to JHE's. Fails if the stream is
+/// of a series type that only a later version knows.
 pub fn fhir_vital_signs(
     stream: &StreamInfo,
     observation: &Observation,
     enrolments: &[Enrolment],
     participant: Option<&Enrolment>,
+    served: Option<ServedAs<'_>>,
 ) -> serde_json::Result<String> {
     let series = series_of(stream)?;
     let codes = loinc::find(series.series_type, stream.daily_total);
@@ -72,9 +82,12 @@ pub fn fhir_vital_signs(
     coding.push(json!({ "system": stream.code_system, "code": stream.code, "display": stream.display }));
     let mut extension = render::study_extensions(enrolments);
     extension.extend(predecessor(stream, observation));
-    let mut subject = render::subject(stream);
+    let mut subject = match served {
+        Some(_) => json!({ "reference": format!("Patient/{}", stream.patient) }),
+        None => render::subject(stream),
+    };
     if let Some(Enrolment { study, name, participant }) = participant {
-        let system = format!("{}:{study}:participant", render::STUDY_SYSTEM);
+        let system = participant_system(*study);
         let assigner = json!({ "display": name });
         subject["identifier"] = json!({ "system": system, "value": participant, "assigner": assigner });
     }
@@ -82,13 +95,16 @@ pub fn fhir_vital_signs(
     let unit = loinc::find_unit(series.series_type, stream.daily_total, series.unit);
     let resource = VitalSign {
         resource_type: "Observation",
-        id: observation_uuid(stream, observation).to_string(),
+        id: served.map_or_else(|| observation_uuid(stream, observation).to_string(), |one| one.id.to_owned()),
+        meta: served.map(|one| {
+            json!({ "versionId": version(observation), "lastUpdated": one.last_updated.to_string() })
+        }),
         contained: contained_device(stream).map(|device| [device]),
         extension,
         identifier: [identifier(stream, observation)],
         status: render::status(observation),
         category: codes.category.map(|(code, display)| {
-            [json!({ "coding": [{ "system": CATEGORY, "code": code, "display": display }] })]
+            [json!({ "coding": [{ "system": loinc::CATEGORY_SYSTEM, "code": code, "display": display }] })]
         }),
         code: json!({ "coding": coding, "text": kind.unwrap_or(series.name) }),
         subject,
@@ -101,6 +117,16 @@ pub fn fhir_vital_signs(
         component: components(stream, observation),
     };
     serde_json::to_string(&resource).map(render::escape_non_ascii)
+}
+
+/// Returns the identifier system of a study's participants.
+pub fn participant_system(study: StudyId) -> String {
+    format!("{}:{study}:participant", render::STUDY_SYSTEM)
+}
+
+/// Returns the version of a resource whose revisions share one id.
+pub fn version(observation: &Observation) -> String {
+    (observation.revision + 1).to_string()
 }
 
 /// Returns the meaning of the value of a panel; none if its measures repeat the value.
@@ -132,7 +158,7 @@ fn component(name: &str, code: Option<Loinc>, value: f64, unit: Unit) -> Value {
 }
 
 fn loinc_coding(code: &Loinc) -> Value {
-    json!({ "system": LOINC, "code": code.code, "display": code.display })
+    json!({ "system": loinc::SYSTEM, "code": code.code, "display": code.display })
 }
 
 /// Returns a FHIR Quantity. A whole number has no fraction.
@@ -172,11 +198,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::common::time::Timestamp;
     use crate::model::catalog::series::SERIES;
     use crate::model::sample_details::{Measure, SampleDetails};
     use crate::model::stream_key::StreamKey;
-    use crate::model::study::StudyId;
 
     fn stream(series_type: &'static str) -> StreamInfo {
         let key = StreamKey {
@@ -195,7 +219,7 @@ mod tests {
     }
 
     fn render(stream: &StreamInfo, observation: &Observation) -> Value {
-        serde_json::from_str(&fhir_vital_signs(stream, observation, &[], None).unwrap()).unwrap()
+        serde_json::from_str(&fhir_vital_signs(stream, observation, &[], None, None).unwrap()).unwrap()
     }
 
     #[test]

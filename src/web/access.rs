@@ -31,6 +31,8 @@ pub enum Access {
     Patient,
     /// A program with a patient's bearer token.
     ApiClient,
+    /// A program with a study's token for reading.
+    StudyReader,
     /// OW, which signs its messages.
     OwSignature,
     /// Any account.

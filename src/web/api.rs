@@ -2,7 +2,9 @@
 //! messages are those of the predecessor's endpoints.
 
 use http::StatusCode;
+use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 use warp::reply::Response;
 
 use crate::app::connect_device::{self, ConnectError};
@@ -13,6 +15,7 @@ use crate::model::{account::Actor, patient::PatientId};
 use crate::ow::connector::{CallError, CallbackOutcome};
 use crate::secrets::token::TokenHash;
 use crate::store::{error::StoreError, people::device_connection, privacy::audit};
+use crate::web::jhe_api::types::Detail;
 use crate::web::patient_access::{API_CLIENT, Anyone, ApiClient, PATIENT_COOKIE, RATE_LIMITED};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, json, see_other};
@@ -30,18 +33,53 @@ pub(crate) fn routes() -> Vec<Route> {
 const CALLBACK_PARAMETERS: [&str; 4] = ["code", "state", "error", "error_description"];
 
 fn json_error(status: StatusCode, text: &str) -> Response {
-    json(status, &json!({ "error": text }))
+    json(status, &json!(ApiError { error: text.to_owned(), detail: None }))
 }
 
-async fn create_user(app: &App, _: &Request, client: &ApiClient) -> HandlerResult {
+/// The answer with the patient's user at OW.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OwUserCreated {
+    ow_user_id: String,
+}
+
+/// The place to which the patient's browser goes next.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Authorization {
+    /// The provider's page.
+    authorization_url: String,
+    state: String,
+}
+
+/// An error.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ApiError {
+    error: String,
+    /// OW's own words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+/// Returns the patient's user at OW, and creates it if there is none. Needs a token of the patient.
+#[utoipa::path(post, path = "/api/v1/ow/users", tag = "Connecting a device", responses(
+    (status = 200, body = OwUserCreated), (status = 401, body = Detail), (status = "4XX", body = ApiError),
+    (status = "5XX", body = ApiError)))]
+pub(crate) async fn create_user(app: &App, _: &Request, client: &ApiClient) -> HandlerResult {
     let patient = client.patient();
     Ok(match connect_device::ensure_ow_user(app, patient, Actor::Patient(patient)).await {
-        Ok(user) => json(StatusCode::OK, &json!({ "owUserId": user.as_str() })),
+        Ok(user) => json(StatusCode::OK, &json!(OwUserCreated { ow_user_id: user.as_str().to_owned() })),
         Err(failure) => failed(&failure, "OW API error"),
     })
 }
 
-async fn authorize(app: &App, request: &Request, client: &ApiClient) -> HandlerResult {
+/// Begins the connection of a device. Needs a token of the patient.
+#[utoipa::path(get, path = "/api/v1/ow/oauth/{provider}/authorize", tag = "Connecting a device", params(
+    ("provider" = String, Path, description = "The provider's name at OW, such as oura"),
+    ("redirect_uri" = Option<String>, Query, description = "Only the address that the server is configured with")),
+    responses((status = 200, body = Authorization), (status = 401, body = Detail), (status = "4XX", body = ApiError),
+        (status = "5XX", body = ApiError)))]
+pub(crate) async fn authorize(app: &App, request: &Request, client: &ApiClient) -> HandlerResult {
     let (patient, provider) = (client.patient(), request.parameter("provider"));
     if !connect_device::is_provider_name(provider) {
         return Ok(json_error(StatusCode::NOT_FOUND, "There is no such provider"));
@@ -54,8 +92,8 @@ async fn authorize(app: &App, request: &Request, client: &ApiClient) -> HandlerR
     let authorized = connect_device::authorize(app, patient, provider, None, Actor::Patient(patient)).await;
     Ok(match authorized {
         Ok(started) => {
-            let body = json!({ "authorizationUrl": started.authorization_url, "state": started.state });
-            json(StatusCode::OK, &body)
+            let (authorization_url, state) = (started.authorization_url, started.state);
+            json(StatusCode::OK, &json!(Authorization { authorization_url, state }))
         }
         Err(failure) => failed(&failure, "OW OAuth error"),
     })
@@ -81,7 +119,7 @@ fn failed(failure: &ConnectError, summary: &str) -> Response {
             let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_GATEWAY);
             // OW's 401 is about the daemon's key; passed on, it would send the caller to sign in again.
             let status = if status == StatusCode::UNAUTHORIZED { StatusCode::BAD_GATEWAY } else { status };
-            json(status, &json!({ "error": summary, "detail": detail }))
+            json(status, &json!(ApiError { error: summary.to_owned(), detail: Some(detail.clone()) }))
         }
         ConnectError::Store(StoreError::Refused(reason)) => {
             // The sentence may name another patient, so only the log has it.

@@ -11,6 +11,7 @@ use warp::reply::Response;
 
 use crate::app::state::App;
 use crate::common::failure::Failure;
+use crate::web::fhir::outcome::outcome;
 use crate::web::layout::{self, PageFrame};
 use crate::web::request::{Request, client_address};
 use crate::web::response::{html as html_response, json as json_response, with_retry_after, with_status};
@@ -86,6 +87,7 @@ pub(crate) fn unavailable(request: &Request, reason: &Failure) -> Response {
             let body = json!({ "ready": false, "reasons": [reason.message], "next": reason.remedy });
             json_response(status, &body)
         }
+        Some("FHIR") => outcome(status, "The store of this service cannot be opened at the moment."),
         Some("api") => {
             let text = "the store of this service cannot be opened at the moment";
             json_response(status, &json!({ "detail": text }))

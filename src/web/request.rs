@@ -13,6 +13,7 @@ use warp::reply::Response;
 use crate::i18n::{phrase::Phrase, texts::Texts};
 use crate::model::account::Actor;
 use crate::secrets::token::Token;
+use crate::web::fhir::outcome::outcome;
 use crate::web::reader::Reader;
 use crate::web::response::{Refusal, cookie_name, json, with_retry_after};
 
@@ -145,6 +146,10 @@ impl Request {
 
     /// Refuses parameters that are given twice: two readers may disagree which of them counts.
     pub(crate) fn check_parameters(&self, fields: &FormFields) -> Result<(), Refusal> {
+        // FHIR's search parameters may repeat: each narrows the search.
+        if self.pattern.starts_with("/FHIR/") {
+            return Ok(());
+        }
         let lists = LISTS.iter().find(|(pattern, _)| *pattern == self.pattern);
         let lists = lists.map_or(&["device"][..], |(_, lists)| lists);
         let Some(name) = fields.find_repeated(lists) else { return Ok(()) };
@@ -152,13 +157,15 @@ impl Request {
         Err(Refusal::bad(Phrase::key("error-repeated").with("name", name)))
     }
 
-    /// Returns a refusal in the form that the caller reads: JSON for the API, else a page.
+    /// Returns a refusal in the form that the caller reads: JSON for the API, an `OperationOutcome` for FHIR, else a page.
     pub(crate) fn refusal_response(&self, refusal: Refusal) -> Response {
-        if !self.path.starts_with("/api/") {
-            return refusal.into_page(&self.reader);
-        }
         let text = refusal.text.render(Texts::ENGLISH);
-        let response = json(refusal.status, &json_value!({ "error": text }));
+        let response = match self.path.split('/').nth(1) {
+            // JHE's clients read `detail`.
+            Some("api") => json(refusal.status, &json_value!({ "error": text, "detail": text })),
+            Some("FHIR") => outcome(refusal.status, &text),
+            _ => return refusal.into_page(&self.reader),
+        };
         refusal.retry_after.into_iter().fold(response, with_retry_after)
     }
 

@@ -63,6 +63,15 @@ pub(crate) fn post<C: Send + Sync + 'static>(
     route(Method::POST, pattern, rule, LARGEST_FORM, Arc::new(handler))
 }
 
+/// A route for DELETE.
+pub(crate) fn delete<C: Send + Sync + 'static>(
+    pattern: &'static str,
+    rule: AccessRule<C>,
+    handler: impl for<'a> Handler<'a, C> + 'static,
+) -> Route {
+    route(Method::DELETE, pattern, rule, 0, Arc::new(handler))
+}
+
 /// A route that answers the same to everyone, also without a store.
 pub(crate) fn fixed(pattern: &'static str, answer: fn() -> Response) -> Route {
     let filter = path(pattern).and(method_filter(&Method::GET)).map(move |_| answer()).boxed();
@@ -180,7 +189,7 @@ async fn answer<C>(
         keep_form::forget_if_sent(&app, &request);
         handler.call(&app, &request, &caller).await
     };
-    let response = handled.await.unwrap_or_else(|refusal| refusal.into_page(&request.reader));
+    let response = handled.await.unwrap_or_else(|refusal| request.refusal_response(refusal));
     remember_language(response, request.query.get(LANGUAGE_FIELD), request.is_https)
 }
 
@@ -203,5 +212,9 @@ pub(crate) fn path(pattern: &'static str) -> BoxedFilter<(PathParameters,)> {
 }
 
 fn method_filter(method: &Method) -> BoxedFilter<()> {
-    if *method == Method::GET { warp::get().or(warp::head()).unify().boxed() } else { warp::post().boxed() }
+    match *method {
+        Method::GET => warp::get().or(warp::head()).unify().boxed(),
+        Method::DELETE => warp::delete().boxed(),
+        _ => warp::post().boxed(),
+    }
 }

@@ -24,7 +24,7 @@ use crate::web::patient::{
 use crate::web::request::Request;
 use crate::web::response::{Refusal, json as json_response};
 use crate::web::route::{Route, path};
-use crate::web::{api, health, ow_webhook, start_page};
+use crate::web::{api, fhir, health, jhe_api, ow_webhook, start_page};
 
 /// Lists all routes. If two patterns match one path, the first one answers: `/admin/studies/new` before
 /// `/admin/studies/{study}`.
@@ -34,6 +34,8 @@ fn all() -> Vec<Route> {
         health::routes(),
         ow_webhook::routes(),
         api::routes(),
+        fhir::routes::routes(),
+        jhe_api::routes::routes(),
         // Patients.
         invitation::routes(),
         jhe_invitation::routes(),
@@ -72,6 +74,7 @@ fn all() -> Vec<Route> {
         study::participants::routes(),
         study::adherence::routes(),
         study::data::routes(),
+        study::tokens::routes(),
         study::consent_text::routes(),
         study::invite::list::routes(),
         study::invite::links::routes(),
@@ -97,8 +100,7 @@ pub(crate) fn filter() -> BoxedFilter<(Response,)> {
     // Sorted, a literal segment comes before a parameter: `{` is greater than every letter.
     let mut methods = BTreeMap::<&'static str, Vec<&'static str>>::new();
     for route in &routes {
-        let names: &[_] = if route.method == Method::GET { &["GET", "HEAD"] } else { &["POST"] };
-        methods.entry(route.pattern).or_default().extend(names);
+        methods.entry(route.pattern).or_default().extend(names_of(&route.method));
     }
     let refusals = methods.into_iter().map(|(pattern, methods)| {
         let allow = methods.join(", ");
@@ -109,6 +111,15 @@ pub(crate) fn filter() -> BoxedFilter<(Response,)> {
     let not_found = |request: Request, gate: Gate| not_found(&request, &gate);
     let last = warp::ext::get::<Request>().and(warp::ext::get::<Gate>()).map(not_found).boxed();
     filters.into_iter().rfold(last, |rest, filter| filter.or(rest).unify().boxed())
+}
+
+/// Returns the methods that a route of this method answers.
+fn names_of(method: &Method) -> &'static [&'static str] {
+    match *method {
+        Method::GET => &["GET", "HEAD"],
+        Method::DELETE => &["DELETE"],
+        _ => &["POST"],
+    }
 }
 
 fn method_not_allowed(request: &Request, allow: &str) -> Response {

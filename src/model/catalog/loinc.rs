@@ -7,6 +7,11 @@
 
 use crate::model::sample_details::Measure;
 
+/// The system of LOINC codes.
+pub(crate) const SYSTEM: &str = "http://loinc.org";
+/// The system of FHIR's categories of observations.
+pub(crate) const CATEGORY_SYSTEM: &str = "http://terminology.hl7.org/CodeSystem/observation-category";
+
 /// A LOINC code and its name there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Loinc {

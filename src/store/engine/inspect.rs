@@ -24,6 +24,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("V8__mails", include_str!("../migrations/V8__mails.sql")),
     ("V9__languages", include_str!("../migrations/V9__languages.sql")),
     ("V10__study_pages", include_str!("../migrations/V10__study_pages.sql")),
+    ("V11__reading", include_str!("../migrations/V11__reading.sql")),
 ];
 
 /// Time that SQLite waits for another process's write before it gives up.

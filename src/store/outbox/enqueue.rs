@@ -16,7 +16,7 @@ use crate::store::{outbox::delivered_elsewhere, people::patient};
 
 /// Time for which a changed value must stay unchanged before it is sent. A provider corrects a night in
 /// several steps, and JHE would show each of them beside the others.
-const QUIET_PERIOD: Duration = Duration::from_hours(6);
+pub(crate) const QUIET_PERIOD: Duration = Duration::from_hours(6);
 /// Quiet period of a daily total, from its first value on: it grows all day and until the last device has
 /// synced. This is the longest quiet period; `outbox::due` relies on it.
 pub(crate) const DAILY_TOTAL_QUIET_PERIOD: Duration = Duration::from_hours(48);

@@ -7,6 +7,7 @@ pub(crate) mod account;
 pub(crate) mod api_token;
 pub(crate) mod collection_window;
 pub mod consent;
+pub mod data_source;
 pub(crate) mod device_connection;
 pub(crate) mod download;
 pub(crate) mod invitation;

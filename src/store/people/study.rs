@@ -102,6 +102,12 @@ fn find_all(
     ids.map(|id| find(db, id?)).collect()
 }
 
+/// Returns the time at which a study was made.
+pub fn find_created(db: &Connection, id: StudyId) -> StoreResult<Timestamp> {
+    let mut query = db.prepare_cached("SELECT created_at FROM studies WHERE id = ?")?;
+    Ok(query.query_row([id], |row| row.get(0))?)
+}
+
 pub fn find(db: &Connection, id: StudyId) -> StoreResult<Study> {
     let mut query = db.prepare_cached(
         "SELECT name, organization, purpose, contact, jhe_study_id IS NOT NULL, time_zone, collection_from,

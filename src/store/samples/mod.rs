@@ -15,6 +15,7 @@ pub(crate) mod event;
 pub(crate) mod merge;
 pub mod observation;
 pub mod raw_object;
+pub mod reading;
 pub(crate) mod reframe;
 pub(crate) mod rejected;
 pub(crate) mod sample_offsets;

@@ -1,11 +1,8 @@
 //! The page of a study's data, and the download of its data set.
 
-use std::io::Read;
-
-use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use maud::html;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use warp::reply::Reply;
 
 use crate::app::state::App;
@@ -13,9 +10,10 @@ use crate::app::study_data;
 use crate::common::{failure::Failure, time::time_zone_or_utc};
 use crate::dataset::request::{Format, Request as DatasetRequest};
 use crate::model::account::Role;
-use crate::store::people::download;
+use crate::store::people::{api_token, download};
 use crate::web::access::{CONFIRMED_STUDY, Confirmed, VISIBLE_STUDY, VisibleStudy};
-use crate::web::admin::study::frame::render_study_page;
+use crate::web::admin::study::{frame::render_study_page, tokens};
+use crate::web::file_stream;
 use crate::web::layout::Column::Text;
 use crate::web::layout::{FormErrors, ago, form, local_text, table_head};
 use crate::web::request::Request;
@@ -26,9 +24,6 @@ use crate::web::route::{Route, get, post};
 static RUNNING: Semaphore = Semaphore::const_new(2);
 /// Downloads that the page lists.
 const SHOWN: u32 = 10;
-/// Bytes of a chunk, and chunks that wait for a slow reader.
-const CHUNK: usize = 64 * 1024;
-const QUEUED_CHUNKS: usize = 2;
 
 pub(crate) fn routes() -> Vec<Route> {
     vec![
@@ -43,7 +38,8 @@ async fn show(app: &App, _: &Request, visible: &VisibleStudy) -> HandlerResult {
         return render_study_page(app, visible, "/data", None, body).await;
     }
     let (study, now, errors) = (visible.study().id, app.clock.now(), FormErrors::default());
-    let downloads = app.store.read(move |db| download::list(db, study, SHOWN)).await?;
+    let read = move |db: &_| Ok((download::list(db, study, SHOWN)?, api_token::list_of_study(db, study)?));
+    let (downloads, tokens) = app.store.read(read).await?;
     // Whom an account of JHE may see changes at JHE, without a commit here.
     let offered = if visible.staff().account().is_of_jhe() { &[] } else { downloads.as_slice() };
     let zone = time_zone_or_utc(&visible.study().terms.time_zone);
@@ -82,6 +78,7 @@ async fn show(app: &App, _: &Request, visible: &VisibleStudy) -> HandlerResult {
                 } } }
             }
         }
+        (tokens::render(visible, &tokens, &zone, &app.live.config().public_base()))
     };
     render_study_page(app, visible, "/data", None, body).await
 }
@@ -130,7 +127,7 @@ async fn download(app: &App, request: &Request, visible: &Confirmed<VisibleStudy
             failure.into()
         }
     })?;
-    let mut answer = warp::reply::stream(stream(file)).into_response();
+    let mut answer = warp::reply::stream(file_stream::stream(file)).into_response();
     let headers = answer.headers_mut();
     // With the length, the browser shows the progress.
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
@@ -139,25 +136,4 @@ async fn download(app: &App, request: &Request, visible: &Confirmed<VisibleStudy
     headers
         .insert(header::CONTENT_DISPOSITION, HeaderValue::try_from(name).map_err(|_| Refusal::not_found())?);
     Ok(answer)
-}
-
-/// Streams a file in constant memory.
-fn stream(
-    mut file: std::fs::File,
-) -> impl futures_util::Stream<Item = std::io::Result<Bytes>> + Send + 'static {
-    let (sender, mut receiver) = mpsc::channel(QUEUED_CHUNKS);
-    tokio::task::spawn_blocking(move || {
-        loop {
-            let mut chunk = vec![0; CHUNK];
-            let read = file.read(&mut chunk).map(|bytes| {
-                chunk.truncate(bytes);
-                Bytes::from(chunk)
-            });
-            let is_failed = read.is_err();
-            if read.as_ref().is_ok_and(Bytes::is_empty) || sender.blocking_send(read).is_err() || is_failed {
-                return;
-            }
-        }
-    });
-    futures_util::stream::poll_fn(move |context| receiver.poll_recv(context))
 }

@@ -7,3 +7,4 @@ pub(crate) mod frame;
 pub(crate) mod invite;
 pub(crate) mod mails;
 pub(crate) mod participants;
+pub(crate) mod tokens;

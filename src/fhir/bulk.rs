@@ -1,0 +1,221 @@
+//! Writes the resources of a study to NDJSON files, for SMART's Bulk Data Access
+//! (<https://hl7.org/fhir/uv/bulkdata/STU2/export.html>).
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use serde::Serialize;
+
+use crate::common::failure::Failure;
+use crate::common::time::Timestamp;
+use crate::fhir::base::Base;
+use crate::fhir::dates;
+use crate::fhir::observation_query::ObservationQuery;
+use crate::fhir::observation_search;
+use crate::fhir::parameters::MAX_COUNT;
+use crate::fhir::resources::{self, Resource};
+use crate::model::consent_intervals::{ConsentIntervals, Interval};
+use crate::model::study::{Study, StudyId};
+use crate::store::engine::store::Store;
+use crate::store::error::{StoreError, StoreResult};
+use crate::store::people::{data_source, study};
+use crate::store::samples::reading::{self, ReadableParticipant};
+
+/// Observations of one file; about 100 MB.
+const RESOURCES_PER_FILE: u64 = 100_000;
+/// A commit carries the time at which it was queued, so a reader may see it so much later. `_since` reaches back for it.
+const COMMIT_LAG: Duration = Duration::from_mins(1);
+
+/// The types that an export has, in the order of its files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BulkType {
+    Group,
+    Patient,
+    Device,
+    Observation,
+}
+
+impl BulkType {
+    pub const ALL: [Self; 4] = [Self::Group, Self::Patient, Self::Device, Self::Observation];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Group => "Group",
+            Self::Patient => "Patient",
+            Self::Device => "Device",
+            Self::Observation => "Observation",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str() == text)
+    }
+}
+
+/// An export to make.
+#[derive(Debug, Clone)]
+pub struct BulkRequest {
+    pub base: Base,
+    pub study: StudyId,
+    pub shows_names: bool,
+    pub types: Vec<BulkType>,
+    /// Only observations that arrived or changed since.
+    pub since: Option<Timestamp>,
+    /// Only these observations.
+    pub filter: Option<ObservationQuery>,
+    /// The time of the export: later changes are left to the next one.
+    pub now: Timestamp,
+}
+
+/// A file of an export.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BulkFile {
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// Name within the directory.
+    #[serde(skip)]
+    pub name: String,
+    /// Resources in it.
+    pub count: u64,
+}
+
+/// The participants of an export with a hash of what they allow. Files are given out only while it stays true.
+pub type Consents = BTreeMap<i64, String>;
+
+/// Returns what the participants of a study allow now.
+pub fn list_consents(db: &Connection, study: StudyId) -> StoreResult<Consents> {
+    let (mut consents, mut after) = (Consents::new(), i64::MIN);
+    while let Some(participant) = reading::find_next(db, study, after)? {
+        after = participant.patient.get();
+        consents.insert(after, fingerprint(&participant));
+    }
+    Ok(consents)
+}
+
+fn fingerprint(participant: &ReadableParticipant) -> String {
+    let codes: Vec<&str> = participant.allowed.keys().map(String::as_str).collect();
+    format!("{} {}", codes.join(" "), ConsentIntervals::fingerprint(participant.allowed.values()))
+}
+
+/// Writes all files into an empty directory, page by page; `written` counts resources. Nothing holds the database between
+/// two pages.
+pub async fn write(
+    store: &Store,
+    request: &BulkRequest,
+    directory: &Path,
+    written: &AtomicU64,
+) -> Result<Vec<BulkFile>, Failure> {
+    let study_id = request.study;
+    let found = store.read(move |db| Ok((study::find(db, study_id)?, study::find_created(db, study_id)?)));
+    let (study, created) = found.await?;
+    let study = Arc::new(study);
+    let mut files = Vec::new();
+    for kind in &request.types {
+        let mut out = Files { directory, kind: *kind, files: Vec::new(), open: None, written };
+        match kind {
+            BulkType::Group => {
+                let count = store.read(move |db| reading::count(db, study_id)).await?;
+                out.write(&resources::group(request.base, &study, count, created))?;
+            }
+            BulkType::Patient => write_patients(store, request, &study, &mut out).await?,
+            BulkType::Device => {
+                for source in store.read(move |db| data_source::list(db, study_id)).await? {
+                    out.write(&resources::device(request.base, &source))?;
+                }
+            }
+            BulkType::Observation => write_observations(store, request, &study, &mut out).await?,
+        }
+        files.extend(out.finish()?);
+    }
+    Ok(files)
+}
+
+async fn write_patients(
+    store: &Store,
+    request: &BulkRequest,
+    study: &Arc<Study>,
+    out: &mut Files<'_>,
+) -> Result<(), Failure> {
+    let (id, mut after) = (study.id, i64::MIN);
+    while let Some(participant) = store.read(move |db| reading::find_next(db, id, after)).await? {
+        after = participant.patient.get();
+        out.write(&resources::patient(study, &participant, request.shows_names))?;
+    }
+    Ok(())
+}
+
+async fn write_observations(
+    store: &Store,
+    request: &BulkRequest,
+    study: &Arc<Study>,
+    out: &mut Files<'_>,
+) -> Result<(), Failure> {
+    let mut query = request.filter.clone().unwrap_or_else(|| ObservationQuery::all(request.base));
+    let from = request.since.map_or(Timestamp::MIN, |since| since.minus(COMMIT_LAG));
+    let until = request.now.plus(Duration::from_micros(1));
+    query.updated = dates::intersect(query.updated, Interval { from, until });
+    loop {
+        let (wanted, own, base) = (query.clone(), Arc::clone(study), request.base);
+        let read = move |db: &Connection| {
+            let page = observation_search::find_page(db, &own, &wanted, MAX_COUNT)?;
+            let rendered: Result<Vec<_>, _> = page.found.iter().map(|one| resources::observation(base, one)).collect();
+            Ok((rendered.map_err(|error| StoreError::Other(error.to_string()))?, page.next))
+        };
+        let (rendered, next) = store.read(read).await?;
+        rendered.iter().try_for_each(|one| out.write(one))?;
+        if next.is_none() {
+            return Ok(());
+        }
+        query.cursor = next;
+    }
+}
+
+/// The files of one type.
+struct Files<'a> {
+    directory: &'a Path,
+    kind: BulkType,
+    files: Vec<BulkFile>,
+    open: Option<BufWriter<File>>,
+    written: &'a AtomicU64,
+}
+
+impl Files<'_> {
+    fn write(&mut self, resource: &Resource) -> Result<(), Failure> {
+        if self.files.last().is_none_or(|file| file.count == RESOURCES_PER_FILE) {
+            self.close()?;
+            let kind = self.kind.as_str();
+            let name = format!("{kind}-{}.ndjson", self.files.len() + 1);
+            let path = self.directory.join(&name);
+            let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+            self.open = Some(BufWriter::new(made.map_err(|error| file_failure(&error))?));
+            self.files.push(BulkFile { kind, name, count: 0 });
+        }
+        if let (Some(out), Some(file)) = (&mut self.open, self.files.last_mut()) {
+            let line = out.write_all(resource.json.as_bytes()).and_then(|()| out.write_all(b"\n"));
+            line.map_err(|error| file_failure(&error))?;
+            file.count += 1;
+            self.written.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), Failure> {
+        self.open.take().map_or(Ok(()), |mut out| out.flush().map_err(|error| file_failure(&error)))
+    }
+
+    fn finish(mut self) -> Result<Vec<BulkFile>, Failure> {
+        self.close()?;
+        Ok(self.files)
+    }
+}
+
+fn file_failure(error: &std::io::Error) -> Failure {
+    Failure::failed(format!("the export cannot be written: {error}"), "free space on the disk of the data directory")
+}

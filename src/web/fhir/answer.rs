@@ -1,0 +1,118 @@
+//! Answers of the FHIR API: a resource with its ETag, and a searchset Bundle with its links.
+
+use http::{HeaderValue, StatusCode, header};
+use serde_json::{Value, json};
+use warp::reply::{Reply, Response};
+
+use crate::app::state::App;
+use crate::fhir::base::Base;
+use crate::fhir::parameters::{Paging, ParameterError, ParsedParameters, is_json};
+use crate::fhir::resources::Resource;
+use crate::web::fhir::outcome::{FHIR_JSON, outcome, outcome_with_code};
+use crate::web::request::Request;
+use crate::web::response::{with_status, with_type};
+
+/// Returns the base address of a request, as the client reached it.
+pub(crate) fn base_url(app: &App, request: &Request, base: Base) -> String {
+    format!("{}{}", public_base(app, request), base.path())
+}
+
+/// Returns the configured address of the daemon. Without one, the client's own word counts, `localhost` or `127.0.0.1`:
+/// clients follow links only to the host that they know, and nobody else gets this answer.
+pub(crate) fn public_base(app: &App, request: &Request) -> String {
+    let config = app.live.config();
+    let host = request.header(header::HOST).filter(|_| config.public_url.is_none());
+    let is_plain = |host: &&str| host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".:-[]".contains(&byte));
+    host.filter(is_plain).map_or_else(|| config.public_base(), |host| format!("http://{host}"))
+}
+
+/// Returns an error if the client accepts no JSON.
+pub(crate) fn check_accept(request: &Request) -> Result<(), Response> {
+    let accept = request.header(header::ACCEPT).unwrap_or_default();
+    let is_any = |one: &str| one.trim().is_empty() || one.trim().starts_with("*/*") || one.trim().starts_with("application/*");
+    if accept.split(',').any(|one| is_any(one) || is_json(one)) {
+        return Ok(());
+    }
+    Err(outcome(StatusCode::NOT_ACCEPTABLE, "Only JSON is supported. Send Accept: application/fhir+json."))
+}
+
+/// Returns true if the client wants unknown parameters to be ignored.
+pub(crate) fn is_lenient(request: &Request) -> bool {
+    let values = request.headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split([',', ';'])).any(|one| one.trim().eq_ignore_ascii_case("handling=lenient"))
+}
+
+/// Returns the answer to a search with a bad or unknown parameter.
+pub(crate) fn bad_parameter(error: &ParameterError) -> Response {
+    let code = if error.is_unknown { "not-supported" } else { "invalid" };
+    outcome_with_code(StatusCode::BAD_REQUEST, code, &error.text)
+}
+
+/// Answers with one resource, or with 304 if the client has this version of it.
+pub(crate) fn resource(request: &Request, resource: &Resource) -> Response {
+    let etag = format!("W/\"{}\"", resource.version);
+    let known = request.header(header::IF_NONE_MATCH).unwrap_or_default();
+    let is_known = known.split(',').any(|one| one.trim() == etag || one.trim() == "*");
+    let mut response = if is_known {
+        with_status(StatusCode::NOT_MODIFIED, warp::reply::reply().into_response())
+    } else {
+        with_type(FHIR_JSON, pretty(&resource.json, request.query.get("_pretty") == "true"))
+    };
+    if let Ok(etag) = HeaderValue::try_from(etag) {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    response
+}
+
+/// The resources of a page of a search.
+pub(crate) struct SearchPage<'a> {
+    pub(crate) resources: &'a [Resource],
+    pub(crate) total: Option<u64>,
+    /// The cursor of the next page.
+    pub(crate) next: Option<String>,
+    pub(crate) paging: &'a Paging,
+    pub(crate) parsed: &'a ParsedParameters,
+}
+
+/// Answers with a searchset.
+pub(crate) fn bundle(app: &App, request: &Request, kind: &str, page: &SearchPage<'_>) -> Response {
+    let base = Base::of(request.pattern);
+    let url = base_url(app, request, base);
+    let address = |parameters: &mut dyn Iterator<Item = (&str, &str)>| {
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+        if query.is_empty() { format!("{url}/{kind}") } else { format!("{url}/{kind}?{query}") }
+    };
+    let pairs = || page.parsed.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let mut links = vec![json!({ "relation": "self", "url": address(&mut pairs()) })];
+    if let Some(cursor) = &page.next {
+        let others = pairs().filter(|(name, _)| *name != "_cursor");
+        let mut parameters = others.chain([("_cursor", cursor.as_str())]);
+        links.push(json!({ "relation": "next", "url": address(&mut parameters) }));
+    }
+    let mut body = format!(r#"{{"resourceType":"Bundle","type":"searchset","link":{}"#, Value::from(links));
+    if let Some(total) = page.total {
+        body.push_str(&format!(r#","total":{total}"#));
+    }
+    // FHIR has no empty lists, and JHE's own client expects one.
+    if !page.resources.is_empty() || base == Base::R5 {
+        body.push_str(r#","entry":["#);
+        for (number, one) in page.resources.iter().enumerate() {
+            let comma = if number == 0 { "" } else { "," };
+            body.push_str(comma);
+            body.push_str(r#"{"fullUrl":""#);
+            for part in [&url, "/", one.kind, "/", &one.id, r#"","resource":"#, &one.json] {
+                body.push_str(part);
+            }
+            body.push_str(r#","search":{"mode":"match"}}"#);
+        }
+        body.push(']');
+    }
+    body.push('}');
+    with_type(FHIR_JSON, pretty(&body, page.paging.is_pretty))
+}
+
+/// Returns the JSON with line breaks and indentation if the client wants it so.
+fn pretty(json: &str, is_pretty: bool) -> String {
+    let parsed = is_pretty.then(|| serde_json::from_str::<Value>(json).ok()).flatten();
+    parsed.and_then(|value| serde_json::to_string_pretty(&value).ok()).unwrap_or_else(|| json.to_owned())
+}

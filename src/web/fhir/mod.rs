@@ -1,0 +1,8 @@
+//! The FHIR API: search, read and bulk export, for programs with a study's token.
+
+pub(crate) mod answer;
+pub(crate) mod bulk;
+pub(crate) mod observations;
+pub(crate) mod others;
+pub(crate) mod outcome;
+pub(crate) mod routes;

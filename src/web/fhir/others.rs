@@ -1,0 +1,291 @@
+//! `Patient`, `Device` and `Group`: search and read. There are few of each, and patients are read page by page.
+
+use std::collections::BTreeSet;
+
+use rusqlite::Connection;
+use warp::reply::Response;
+
+use crate::app::state::App;
+use crate::fhir::base::Base;
+use crate::fhir::cursor;
+use crate::fhir::dates::{self, ALWAYS};
+use crate::fhir::parameters::{
+    GivenParameter, Paging, ParameterError, ParsedParameters, SOURCE, Token, is_own_source, parse_patients, parse_study, parse_tokens,
+};
+use crate::fhir::resources::{self, Resource};
+use crate::model::consent_intervals::Interval;
+use crate::model::patient::PatientId;
+use crate::model::study::StudyId;
+use crate::store::error::StoreResult;
+use crate::store::people::{data_source, study};
+use crate::store::samples::reading::{self, ReadableParticipant};
+use crate::web::fhir::answer::{self, SearchPage, bad_parameter, bundle, check_accept, is_lenient};
+use crate::web::fhir::observations::{no_such, not_authorized};
+use crate::web::request::Request;
+use crate::web::response::{HandlerResult, Refusal};
+use crate::web::study_reader::StudyReader;
+
+/// A search for patients, devices or groups.
+struct Query {
+    ids: Option<Vec<String>>,
+    /// Each entry is a list of alternatives.
+    identifiers: Vec<Vec<Token>>,
+    /// Patients to whom a device belongs.
+    patients: Option<Vec<i64>>,
+    updated: Interval,
+    study: Option<StudyId>,
+    is_own_source: bool,
+    /// Patients have more parameters than the others.
+    is_of_patients: bool,
+}
+
+impl Query {
+    fn new(is_of_patients: bool) -> Self {
+        let (ids, identifiers, patients, updated) = (None, Vec::new(), None, ALWAYS);
+        Self { ids, identifiers, patients, updated, study: None, is_own_source: true, is_of_patients }
+    }
+
+    fn accept(&mut self, given: &GivenParameter<'_>) -> Result<bool, ParameterError> {
+        match given.name {
+            "_id" => self.ids = Some(given.value.split(',').map(str::to_owned).collect()),
+            "patient" if self.is_of_patients => {
+                self.ids = Some(parse_patients(given)?.iter().map(i64::to_string).collect());
+            }
+            "patient" => self.patients = Some(parse_patients(given)?),
+            "identifier" if self.is_of_patients => self.identifiers.push(parse_tokens(given)?),
+            "_lastUpdated" if self.is_of_patients => {
+                let dates = dates::parse(given.value).map_err(|why| given.bad(&why))?;
+                self.updated = dates::intersect(self.updated, dates);
+            }
+            "patient._has:Group:member:_id" | "_has:Group:member:_id" => self.study = Some(parse_study(given)?),
+            name if SOURCE.contains(&name) => self.is_own_source &= is_own_source(given),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Returns true if the query may leave out participants.
+    fn is_narrowed(&self) -> bool {
+        self.ids.is_some() || !self.identifiers.is_empty() || self.updated != ALWAYS || !self.is_own_source
+    }
+
+    /// Returns the patients that ids or identifiers name; none if all have to be tried.
+    fn candidates(&self, db: &Connection, study: StudyId) -> StoreResult<Option<Vec<PatientId>>> {
+        let mut found = Vec::new();
+        match (&self.ids, self.identifiers.first()) {
+            (Some(ids), _) => found.extend(ids.iter().filter_map(|id| id.parse().ok()).map(PatientId::new)),
+            (None, Some(tokens)) if tokens.iter().all(|token| !token.code().is_empty()) => {
+                for code in tokens.iter().map(Token::code) {
+                    found.extend(reading::find_by_participant(db, study, code)?);
+                    found.extend(code.parse().ok().map(PatientId::new));
+                }
+            }
+            _ => return Ok(None),
+        }
+        found.sort_unstable();
+        found.dedup();
+        Ok(Some(found))
+    }
+
+    fn accepts_id(&self, id: &str) -> bool {
+        self.is_own_source && self.ids.as_ref().is_none_or(|ids| ids.iter().any(|one| one == id))
+    }
+
+    fn accepts_patient(&self, study: StudyId, one: &ReadableParticipant) -> bool {
+        let identifiers = resources::patient_identifiers(study, one);
+        let has = |any: &Vec<Token>| {
+            any.iter().any(|token| identifiers.iter().any(|(system, value)| token.matches((system, value))))
+        };
+        self.identifiers.iter().all(has)
+            && self.updated.from <= one.enrolled
+            && one.enrolled < self.updated.until
+            && self.accepts_id(&one.patient.to_string())
+    }
+}
+
+/// Parses the parameters of a search, or returns the answer to a bad one.
+fn parse(
+    request: &Request,
+    reader: &StudyReader,
+    is_of_patients: bool,
+) -> Result<(Query, Paging, ParsedParameters), Box<Response>> {
+    check_accept(request).map_err(Box::new)?;
+    let mut query = Query::new(is_of_patients);
+    let parsed = Paging::parse(request.query.pairs(), is_lenient(request), |given| query.accept(given));
+    let (paging, parsed) = parsed.map_err(|error| Box::new(bad_parameter(&error)))?;
+    match query.study.filter(|named| *named != reader.study().id) {
+        Some(other) => Err(Box::new(not_authorized("Group", other))),
+        None => Ok((query, paging, parsed)),
+    }
+}
+
+pub(crate) async fn search_patients(app: &App, request: &Request, reader: &StudyReader) -> HandlerResult {
+    let (query, paging, parsed) = match parse(request, reader, true) {
+        Ok(parsed) => parsed,
+        Err(refused) => return Ok(*refused),
+    };
+    let Some(after) = paging.cursor.as_deref().map_or(Some([i64::MIN]), cursor::decode) else {
+        return Ok(bad_parameter(&ParameterError::bad_cursor()));
+    };
+    let (study, [after]) = (reader.study().clone(), after);
+    let limit = if paging.is_summary { usize::MAX } else { paging.count };
+    let shows_names = reader.token().shows_names;
+    let read = move |db: &Connection| {
+        let (mut found, mut next) = (Vec::new(), None);
+        let mut visit = |one: ReadableParticipant| {
+            if query.accepts_patient(study.id, &one) {
+                if found.len() == limit {
+                    next = Some(cursor::encode([one.patient.get().saturating_sub(1)]));
+                    return false;
+                }
+                found.push(resources::patient(&study, &one, shows_names));
+            }
+            true
+        };
+        if let Some(candidates) = query.candidates(db, study.id)? {
+            for id in candidates.into_iter().filter(|id| id.get() > after) {
+                let Some(one) = reading::find(db, study.id, id)? else { continue };
+                if !visit(one) {
+                    break;
+                }
+            }
+        } else {
+            let mut after = after;
+            while let Some(one) = reading::find_next(db, study.id, after)? {
+                after = one.patient.get();
+                if !visit(one) {
+                    break;
+                }
+            }
+        }
+        let is_complete = after == i64::MIN && next.is_none();
+        let total = match (query.is_narrowed(), is_complete) {
+            (false, _) => Some(reading::count(db, study.id)?),
+            (true, true) => i64::try_from(found.len()).ok(),
+            // A count would read every participant.
+            (true, false) => None,
+        };
+        Ok((found, next, total.and_then(|total| u64::try_from(total).ok())))
+    };
+    let (mut found, mut next, total) = app.store.read(read).await?;
+    reader.record_read(app, "Patient", found.len()).await?;
+    if paging.is_summary {
+        (found, next) = (Vec::new(), None);
+    }
+    let page = SearchPage { resources: &found, total, next, paging: &paging, parsed: &parsed };
+    Ok(bundle(app, request, "Patient", &page))
+}
+
+pub(crate) async fn read_patient(app: &App, request: &Request, reader: &StudyReader) -> HandlerResult {
+    if let Err(refused) = check_accept(request) {
+        return Ok(refused);
+    }
+    let (id, study) = (request.parameter("id"), reader.study().id);
+    let found = match id.parse().map(PatientId::new) {
+        Ok(patient) => app.store.read(move |db| reading::find(db, study, patient)).await?,
+        Err(_) => None,
+    };
+    reader.record_read(app, "Patient", usize::from(found.is_some())).await?;
+    Ok(match found {
+        Some(one) => answer::resource(request, &resources::patient(reader.study(), &one, reader.token().shows_names)),
+        None => no_such("Patient", id),
+    })
+}
+
+pub(crate) async fn search_devices(app: &App, request: &Request, reader: &StudyReader) -> HandlerResult {
+    let devices = list_devices(app, request, reader).await?;
+    search_all(app, request, reader, "Device", devices).await
+}
+
+pub(crate) async fn read_device(app: &App, request: &Request, reader: &StudyReader) -> HandlerResult {
+    let devices = list_devices(app, request, reader).await?;
+    read_one(app, request, reader, "Device", devices).await
+}
+
+pub(crate) async fn search_groups(app: &App, request: &Request, reader: &StudyReader) -> HandlerResult {
+    let groups = list_groups(app, request, reader).await?;
+    search_all(app, request, reader, "Group", groups).await
+}
+
+pub(crate) async fn read_group(app: &App, request: &Request, reader: &StudyReader) -> HandlerResult {
+    let groups = list_groups(app, request, reader).await?;
+    read_one(app, request, reader, "Group", groups).await
+}
+
+async fn list_devices(app: &App, request: &Request, reader: &StudyReader) -> Result<Vec<Resource>, Refusal> {
+    let (study, base) = (reader.study().id, Base::of(request.pattern));
+    let sources = app.store.read(move |db| data_source::list(db, study)).await?;
+    Ok(sources.iter().map(|source| resources::device(base, source)).collect())
+}
+
+/// Lists the ids of the data sources from which patients have observations.
+async fn list_devices_of(app: &App, reader: &StudyReader, patients: Vec<i64>) -> Result<BTreeSet<String>, Refusal> {
+    let study = reader.study().clone();
+    let read = move |db: &Connection| {
+        let (sources, mut found) = (data_source::list(db, study.id)?, BTreeSet::new());
+        for id in patients {
+            let Some(one) = reading::find(db, study.id, PatientId::new(id))? else { continue };
+            for stream in reading::list_streams(db, &study, &one)? {
+                let known = sources.iter().find(|source| source.name.eq_ignore_ascii_case(&stream.provider));
+                found.extend(known.map(|source| source.id.to_string()));
+            }
+        }
+        Ok(found)
+    };
+    Ok(app.store.read(read).await?)
+}
+
+/// Lists the one group of a token: its study.
+async fn list_groups(app: &App, request: &Request, reader: &StudyReader) -> Result<Vec<Resource>, Refusal> {
+    let id = reader.study().id;
+    let read = move |db: &_| Ok((reading::count(db, id)?, study::find_created(db, id)?));
+    let (participants, created) = app.store.read(read).await?;
+    Ok(vec![resources::group(Base::of(request.pattern), reader.study(), participants, created)])
+}
+
+/// Answers a search for a type of which a page holds all resources.
+async fn search_all(
+    app: &App,
+    request: &Request,
+    reader: &StudyReader,
+    kind: &'static str,
+    all: Vec<Resource>,
+) -> HandlerResult {
+    let (query, paging, parsed) = match parse(request, reader, false) {
+        Ok(parsed) => parsed,
+        Err(refused) => return Ok(*refused),
+    };
+    let Some(place) = paging.cursor.as_deref().map_or(Some([0]), cursor::decode) else {
+        return Ok(bad_parameter(&ParameterError::bad_cursor()));
+    };
+    let from = usize::try_from(place[0]).unwrap_or_default();
+    let mut found: Vec<Resource> = all.into_iter().filter(|one| query.accepts_id(&one.id)).collect();
+    if let Some(patients) = query.patients.filter(|_| kind == "Device") {
+        let of_patients = list_devices_of(app, reader, patients).await?;
+        found.retain(|one| of_patients.contains(&one.id));
+    }
+    let total = Some(found.len() as u64);
+    let until = from.saturating_add(paging.count);
+    let next = (until < found.len()).then(|| cursor::encode([until as i64]));
+    found = found.into_iter().skip(from).take(if paging.is_summary { 0 } else { paging.count }).collect();
+    reader.record_read(app, kind, found.len()).await?;
+    let next = next.filter(|_| !paging.is_summary);
+    let page = SearchPage { resources: &found, total, next, paging: &paging, parsed: &parsed };
+    Ok(bundle(app, request, kind, &page))
+}
+
+async fn read_one(
+    app: &App,
+    request: &Request,
+    reader: &StudyReader,
+    kind: &'static str,
+    all: Vec<Resource>,
+) -> HandlerResult {
+    if let Err(refused) = check_accept(request) {
+        return Ok(refused);
+    }
+    let id = request.parameter("id");
+    let found = all.into_iter().find(|one| one.id == id);
+    reader.record_read(app, kind, usize::from(found.is_some())).await?;
+    Ok(found.map_or_else(|| no_such(kind, id), |one| answer::resource(request, &one)))
+}
