@@ -141,7 +141,8 @@ impl Token {
 pub fn parse_tokens(given: &GivenParameter<'_>) -> Result<Vec<Token>, ParameterError> {
     let parse = |text: &str| match text.split_once('|') {
         Some((_, code)) if code.contains('|') => Err(given.bad("write a code as system|code")),
-        None | Some(("", "")) if text.len() < 2 => Err(given.bad("give a code, or system|code")),
+        Some(("", "")) => Err(given.bad("give a code, or system|code")),
+        None if text.is_empty() => Err(given.bad("give a code, or system|code")),
         Some((system, code)) => Ok(Token { system: Some(system.to_owned()), code: code.to_owned() }),
         None => Ok(Token { system: None, code: text.to_owned() }),
     };

@@ -13,7 +13,7 @@ use crate::fhir::parameters::OWN_SOURCE;
 use crate::model::study::{Study, StudyId};
 use crate::omh::body::EffectiveTime;
 use crate::omh::render::{identifier_value, omh_document, status};
-use crate::omh::vitals::{self, ServedAs, fhir_vital_signs, participant_system};
+use crate::omh::vitals::{ServedAs, fhir_vital_signs, participant_system};
 use crate::store::people::data_source::StudyDataSource;
 use crate::store::samples::reading::ReadableParticipant;
 
@@ -25,8 +25,6 @@ const USER_SYSTEM: &str = "https://jupyterhealth.org/fhir/identifier/jhe-user-id
 pub struct Resource {
     pub kind: &'static str,
     pub id: String,
-    /// Changes with each change of the resource.
-    pub version: String,
     pub json: String,
 }
 
@@ -101,8 +99,7 @@ pub fn observation(base: Base, found: &FoundObservation) -> serde_json::Result<R
         let (enrolments, served) = (std::slice::from_ref(&**enrolment), ServedAs { id: &id, last_updated: *last_updated });
         fhir_vital_signs(stream, observation, enrolments, Some(enrolment), Some(served))?
     };
-    let version = format!("{}-{}", vitals::version(observation), last_updated.micros());
-    Ok(Resource { kind: "Observation", id, version, json })
+    Ok(Resource { kind: "Observation", id, json })
 }
 
 fn document_observation(id: &str, found: &FoundObservation) -> serde_json::Result<String> {
@@ -166,7 +163,7 @@ pub fn patient(study: &Study, one: &ReadableParticipant, shows_names: bool) -> R
             resource["telecom"] = json!([{ "system": "email", "value": email, "use": "home" }]);
         }
     }
-    Resource { kind: "Patient", id, version: one.enrolled.micros().to_string(), json: resource.to_string() }
+    Resource { kind: "Patient", id, json: resource.to_string() }
 }
 
 /// Renders a data source as a device, as JHE does.
@@ -178,7 +175,7 @@ pub fn device(base: Base, source: &StudyDataSource) -> Resource {
     };
     let mut resource = json!({ "resourceType": "Device", "id": id, "manufacturer": source.name });
     merge(&mut resource, name);
-    Resource { kind: "Device", id, version: source.id.to_string(), json: resource.to_string() }
+    Resource { kind: "Device", id, json: resource.to_string() }
 }
 
 /// Renders the study as a group of so many participants.
@@ -199,7 +196,7 @@ pub fn group(base: Base, study: &Study, participants: i64, created: Timestamp) -
             Base::R5 | Base::R5Vitals => json!({ "membership": "enumerated", "active": true }),
         },
     );
-    Resource { kind: "Group", id, version: participants.to_string(), json: resource.to_string() }
+    Resource { kind: "Group", id, json: resource.to_string() }
 }
 
 fn merge(into: &mut Value, fields: Value) {

@@ -125,7 +125,7 @@ pub fn participant_system(study: StudyId) -> String {
 }
 
 /// Returns the version of a resource whose revisions share one id.
-pub fn version(observation: &Observation) -> String {
+fn version(observation: &Observation) -> String {
     (observation.revision + 1).to_string()
 }
 
@@ -277,7 +277,7 @@ mod tests {
         let enrolment = Enrolment { study: StudyId(3), name: "Hearts".into(), participant: "007".into() };
         let enrolments = [enrolment];
         let stream = StreamInfo { jhe_id: Some(40001), ..stream("heart_rate") };
-        let line = fhir_vital_signs(&stream, &observation(60.0), &enrolments, enrolments.first()).unwrap();
+        let line = fhir_vital_signs(&stream, &observation(60.0), &enrolments, enrolments.first(), None).unwrap();
         let resource: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(resource["subject"]["reference"], "Patient/40001");
         assert_eq!(resource["subject"]["identifier"]["value"], "007");

@@ -10,6 +10,7 @@ mod pages;
 mod people;
 mod polling;
 mod raw;
+mod reading;
 mod security;
 mod store;
 mod support;

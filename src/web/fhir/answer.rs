@@ -8,6 +8,7 @@ use crate::app::state::App;
 use crate::fhir::base::Base;
 use crate::fhir::parameters::{Paging, ParameterError, ParsedParameters, is_json};
 use crate::fhir::resources::Resource;
+use crate::secrets::token::TokenHash;
 use crate::web::fhir::outcome::{FHIR_JSON, outcome, outcome_with_code};
 use crate::web::request::Request;
 use crate::web::response::{with_status, with_type};
@@ -50,7 +51,7 @@ pub(crate) fn bad_parameter(error: &ParameterError) -> Response {
 
 /// Answers with one resource, or with 304 if the client has this version of it.
 pub(crate) fn resource(request: &Request, resource: &Resource) -> Response {
-    let etag = format!("W/\"{}\"", resource.version);
+    let etag = format!("W/\"{}\"", TokenHash::of(resource.json.as_bytes()).hex());
     let known = request.header(header::IF_NONE_MATCH).unwrap_or_default();
     let is_known = known.split(',').any(|one| one.trim() == etag || one.trim() == "*");
     let mut response = if is_known {

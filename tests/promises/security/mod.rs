@@ -1,6 +1,6 @@
 //! Access, sessions, the OAuth proxy, and secrets.
 
-mod access;
+pub(crate) mod access;
 mod audit_entries;
 mod hardening;
 mod key_rotation;

@@ -14,6 +14,7 @@ pub mod fake_jhe;
 pub mod harness;
 pub mod hints;
 pub mod jhe_patient;
+pub mod notebook;
 pub mod page_texts;
 pub mod raw_payloads;
 pub mod running_daemon;
