@@ -6,8 +6,8 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::daemon_status::{BackupStatus, ExportStatus, OwStatus, TickerStatus};
 use crate::app::bulk_jobs::BulkJobs;
+use crate::app::daemon_status::{BackupStatus, ExportStatus, OwStatus, TickerStatus};
 use crate::app::open_authorizations::OpenAuthorizations;
 use crate::app::webhook_warnings::WebhookWarnings;
 use crate::app::{bucket_status::BucketStatus, hint_queue::HintQueue, offer_cache::OfferCache};

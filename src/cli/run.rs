@@ -9,7 +9,8 @@ use crate::app::session::Session;
 use crate::cli::data_directory_check::check_data_directory;
 use crate::cli::{
     adherence, admin, adopt, alerts, audit, backup, catalog, convert, dataset, doctor, export, help_examples,
-    invite, man, observations, patient, poll, ready, rejected, secrets, seed_and_migrate, settings, study, token,
+    invite, man, observations, patient, poll, ready, rejected, secrets, seed_and_migrate, settings, study,
+    token,
 };
 use crate::common::visible::VisibleLine;
 use crate::common::{core_dumps, failure::Failure, stdout};

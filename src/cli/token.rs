@@ -88,7 +88,8 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failu
                         (None, Some(at)) => format!("expires {at}"),
                         (None, None) => "does not expire".to_owned(),
                     };
-                    let used = text(token.last_used).map_or("never used".to_owned(), |at| format!("last used {at}"));
+                    let used =
+                        text(token.last_used).map_or("never used".to_owned(), |at| format!("last used {at}"));
                     let names = if token.shows_names { "with names" } else { "without names" };
                     print_line(format_args!("{}  {}, {state}, {used}, {names}", token.id, token.name))?;
                 }

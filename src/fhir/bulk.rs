@@ -118,7 +118,7 @@ pub async fn write(
     let study = Arc::new(study);
     let mut files = Vec::new();
     for kind in &request.types {
-        let mut out = Files { directory, kind: *kind, files: Vec::new(), open: None, written };
+        let mut out = Files { directory, kind: *kind, done: Vec::new(), open: None, written };
         match kind {
             BulkType::Group => {
                 let count = store.read(move |db| reading::count(db, study_id)).await?;
@@ -165,7 +165,8 @@ async fn write_observations(
         let (wanted, own, base) = (query.clone(), Arc::clone(study), request.base);
         let read = move |db: &Connection| {
             let page = observation_search::find_page(db, &own, &wanted, MAX_COUNT)?;
-            let rendered: Result<Vec<_>, _> = page.found.iter().map(|one| resources::observation(base, one)).collect();
+            let rendered: Result<Vec<_>, _> =
+                page.found.iter().map(|one| resources::observation(base, one)).collect();
             Ok((rendered.map_err(|error| StoreError::Other(error.to_string()))?, page.next))
         };
         let (rendered, next) = store.read(read).await?;
@@ -181,23 +182,23 @@ async fn write_observations(
 struct Files<'a> {
     directory: &'a Path,
     kind: BulkType,
-    files: Vec<BulkFile>,
+    done: Vec<BulkFile>,
     open: Option<BufWriter<File>>,
     written: &'a AtomicU64,
 }
 
 impl Files<'_> {
     fn write(&mut self, resource: &Resource) -> Result<(), Failure> {
-        if self.files.last().is_none_or(|file| file.count == RESOURCES_PER_FILE) {
+        if self.done.last().is_none_or(|file| file.count == RESOURCES_PER_FILE) {
             self.close()?;
             let kind = self.kind.as_str();
-            let name = format!("{kind}-{}.ndjson", self.files.len() + 1);
+            let name = format!("{kind}-{}.ndjson", self.done.len() + 1);
             let path = self.directory.join(&name);
             let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
             self.open = Some(BufWriter::new(made.map_err(|error| file_failure(&error))?));
-            self.files.push(BulkFile { kind, name, count: 0 });
+            self.done.push(BulkFile { kind, name, count: 0 });
         }
-        if let (Some(out), Some(file)) = (&mut self.open, self.files.last_mut()) {
+        if let (Some(out), Some(file)) = (&mut self.open, self.done.last_mut()) {
             let line = out.write_all(resource.json.as_bytes()).and_then(|()| out.write_all(b"\n"));
             line.map_err(|error| file_failure(&error))?;
             file.count += 1;
@@ -212,10 +213,13 @@ impl Files<'_> {
 
     fn finish(mut self) -> Result<Vec<BulkFile>, Failure> {
         self.close()?;
-        Ok(self.files)
+        Ok(self.done)
     }
 }
 
 fn file_failure(error: &std::io::Error) -> Failure {
-    Failure::failed(format!("the export cannot be written: {error}"), "free space on the disk of the data directory")
+    Failure::failed(
+        format!("the export cannot be written: {error}"),
+        "free space on the disk of the data directory",
+    )
 }

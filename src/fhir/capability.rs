@@ -1,4 +1,4 @@
-//! The CapabilityStatement of a base address, from the lists that the searches themselves use.
+//! The `CapabilityStatement` of a base address, from the lists that the searches themselves use.
 
 use serde_json::{Value, json};
 

@@ -105,7 +105,9 @@ mod tests {
 
     #[test]
     fn what_is_no_date_is_refused() {
-        for text in ["", "ge", "yesterday", "2026-13", "2026-11-31", "ne2026", "ap2026-11-29", "2026-1", "ü026"] {
+        for text in
+            ["", "ge", "yesterday", "2026-13", "2026-11-31", "ne2026", "ap2026-11-29", "2026-1", "ü026"]
+        {
             assert!(parse(text).is_err(), "{text}");
         }
     }

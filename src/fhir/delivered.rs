@@ -40,7 +40,8 @@ pub fn delivered_values(
 
 fn is_same_as_last(delivered: &[(Observation, Timestamp)], next: &Observation) -> bool {
     delivered.last().is_some_and(|(last, _)| {
-        last.value.to_bits() == next.value.to_bits() && (last.zone, &last.details) == (next.zone, &next.details)
+        last.value.to_bits() == next.value.to_bits()
+            && (last.zone, &last.details) == (next.zone, &next.details)
     })
 }
 
@@ -70,9 +71,15 @@ mod tests {
 
     #[test]
     fn a_value_that_was_replaced_before_its_quiet_period_was_over_is_not_shown() {
-        let earlier =
-            || vec![earlier(value(1.0, 0), 1, true), earlier(value(2.0, 1), 4, true), earlier(value(3.0, 2), 30, true)];
-        let shown = |is_total| revisions(&delivered_values(earlier(), (value(4.0, 3), at(30)), is_total, false));
+        let earlier = || {
+            vec![
+                earlier(value(1.0, 0), 1, true),
+                earlier(value(2.0, 1), 4, true),
+                earlier(value(3.0, 2), 30, true),
+            ]
+        };
+        let shown =
+            |is_total| revisions(&delivered_values(earlier(), (value(4.0, 3), at(30)), is_total, false));
         assert_eq!(shown(false), [0, 2, 3], "the second lasted three hours");
         assert_eq!(shown(true), [3], "no total lasted two days");
     }

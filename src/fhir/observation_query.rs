@@ -4,14 +4,15 @@ use crate::fhir::base::Base;
 use crate::fhir::cursor::Cursor;
 use crate::fhir::dates::{self, ALWAYS};
 use crate::fhir::parameters::{
-    GivenParameter, Paging, ParameterError, ParsedParameters, SOURCE, Token, is_own_source, parse_patients, parse_study, parse_tokens,
+    GivenParameter, Paging, ParameterError, ParsedParameters, SOURCE, Token, is_own_source, parse_patients,
+    parse_study, parse_tokens,
 };
 use crate::model::catalog::{loinc, series};
 use crate::model::consent_intervals::Interval;
 use crate::model::observation::StreamInfo;
 use crate::model::study::StudyId;
 
-/// The names of the parameters, with FHIR's types, as the CapabilityStatement lists them.
+/// The names of the parameters, with FHIR's types, as the `CapabilityStatement` lists them.
 pub const PARAMETERS: &[(&str, &str)] = &[
     ("_id", "token"),
     ("patient", "reference"),
@@ -81,7 +82,7 @@ impl ObservationQuery {
         let mut query = Self::all(base);
         let (paging, parsed) = Paging::parse(pairs, is_lenient, |given| query.accept(given))?;
         query.cursor = match &paging.cursor {
-            Some(text) => Some(Cursor::decode(text).ok_or_else(|| ParameterError::bad_cursor())?),
+            Some(text) => Some(Cursor::decode(text).ok_or_else(ParameterError::bad_cursor)?),
             None => None,
         };
         Ok((query, paging, parsed))
@@ -199,7 +200,7 @@ mod tests {
             ("_summary=text", "_summary"),
         ] {
             let error = parse(query).unwrap_err();
-            assert!(error.text.contains(named), "{query}: {}", error.text);
+            assert!(error.0.contains(named), "{query}: {}", error.0);
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::common::time::Timestamp;
 use crate::fhir::cursor::Cursor;
 use crate::fhir::delivered::delivered_values;
 use crate::fhir::observation_query::{ObservationQuery, Order};
+use crate::fhir::parameters::MAX_COUNT;
 use crate::model::consent_intervals::{ConsentIntervals, Interval};
 use crate::model::observation::{Observation, StreamInfo};
 use crate::model::patient::PatientId;
@@ -42,7 +43,7 @@ pub struct ObservationPage {
     pub next: Option<Cursor>,
 }
 
-/// Finds up to `limit` observations from the query's cursor on.
+/// Finds up to `limit` observations from the query's cursor on, or those with the ids that the query names.
 pub fn find_page(
     db: &Connection,
     study: &Study,
@@ -50,9 +51,16 @@ pub fn find_page(
     limit: usize,
 ) -> StoreResult<ObservationPage> {
     let mut search = Search::new(db, study, query, limit);
-    match query.order {
-        Order::ByPatient => search.patient_by_patient()?,
-        Order::OldestFirst | Order::NewestFirst => search.all_together()?,
+    match (&query.ids, query.order) {
+        _ if !query.is_own_source => {}
+        (Some(ids), _) => {
+            for id in ids.iter().take(MAX_COUNT) {
+                let found = search.find_by_id(id)?;
+                search.page.found.extend(found);
+            }
+        }
+        (None, Order::ByPatient) => search.patient_by_patient()?,
+        (None, Order::OldestFirst | Order::NewestFirst) => search.all_together()?,
     }
     Ok(search.page)
 }
@@ -102,7 +110,9 @@ impl<'a> Search<'a> {
         let participant = if is_wanted { reading::find(db, self.study.id, patient)? } else { None };
         let Some(participant) = participant else { return Ok(None) };
         let sources = self.sources(&participant)?;
-        let Some(source) = sources.into_iter().find(|source| source.stream.id == stream) else { return Ok(None) };
+        let Some(source) = sources.into_iter().find(|source| source.stream.id == stream) else {
+            return Ok(None);
+        };
         let row = reading::list_observations(db, stream, (instant, instant), false, 1)?.pop();
         let values = row.map(|row| self.values(&source, row)).transpose()?.unwrap_or_default();
         Ok(values.into_iter().find(|found| found.id(self.query.base.has_documents()) == id))
@@ -140,7 +150,9 @@ impl<'a> Search<'a> {
 
     /// Returns the participant with the lowest id above `after` among those that the query names.
     fn next_participant(&self, after: i64) -> StoreResult<Option<ReadableParticipant>> {
-        let Some(patients) = &self.query.patients else { return reading::find_next(self.db, self.study.id, after) };
+        let Some(patients) = &self.query.patients else {
+            return reading::find_next(self.db, self.study.id, after);
+        };
         for id in patients.iter().filter(|id| **id > after) {
             if let Some(found) = reading::find(self.db, self.study.id, PatientId::new(*id))? {
                 return Ok(Some(found));
@@ -182,7 +194,9 @@ impl<'a> Search<'a> {
         let key = |at: Timestamp| if is_newest_first { at.micros() } else { -at.micros() };
         let mut heads = BinaryHeap::with_capacity(sources.len());
         for (index, source) in sources.iter_mut().enumerate() {
-            heads.extend(source.first(self.db, is_newest_first, rows)?.map(|at| (key(at), source.stream.id, index)));
+            heads.extend(
+                source.first(self.db, is_newest_first, rows)?.map(|at| (key(at), source.stream.id, index)),
+            );
         }
         while let Some((_, _, index)) = heads.pop() {
             let Some(source) = sources.get_mut(index) else { continue };
@@ -219,7 +233,8 @@ impl<'a> Search<'a> {
             return Ok(Vec::new());
         }
         let updated = self.commit_time(commit)?;
-        let values = list_values(self.db, &source.stream, observation, updated, self.query.base.has_documents())?;
+        let values =
+            list_values(self.db, &source.stream, observation, updated, self.query.base.has_documents())?;
         let Interval { from, until } = self.query.updated;
         let values = values.into_iter().filter(|(_, updated)| from <= *updated && *updated < until);
         let found = values.map(|(observation, last_updated)| FoundObservation {
@@ -254,7 +269,12 @@ impl Source {
     }
 
     /// Returns the instant of the next row, and reads up to `rows` if none is in memory.
-    fn first(&mut self, db: &Connection, is_newest_first: bool, rows: usize) -> StoreResult<Option<Timestamp>> {
+    fn first(
+        &mut self,
+        db: &Connection,
+        is_newest_first: bool,
+        rows: usize,
+    ) -> StoreResult<Option<Timestamp>> {
         if self.rows.is_empty() && !self.is_read_to_the_end {
             let read = reading::list_observations(db, self.stream.id, self.range, is_newest_first, rows)?;
             self.is_read_to_the_end = read.len() < rows;
@@ -270,18 +290,6 @@ impl Source {
         }
         Ok(self.rows.front().map(|row| row.observation.instant))
     }
-}
-
-/// Returns those observations with one of the ids that may be read and match the query.
-pub fn find_all_by_id(
-    db: &Connection,
-    study: &Study,
-    query: &ObservationQuery,
-    ids: &[String],
-) -> StoreResult<Vec<FoundObservation>> {
-    let mut search = Search::new(db, study, query, ids.len());
-    let found = ids.iter().filter_map(|id| search.find_by_id(id).transpose());
-    found.collect()
 }
 
 /// Returns the values of an observation that are resources of their own.

@@ -14,25 +14,24 @@ pub const OWN_SOURCE: &str = "https://jupyterhealth.org/jhe";
 
 /// The reason why a search is refused, with the parameter's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ParameterError {
-    pub text: String,
-    /// The parameter is not known, rather than wrong.
-    pub is_unknown: bool,
-}
+pub struct ParameterError(pub String);
 
 impl ParameterError {
     pub fn bad_cursor() -> Self {
-        let text = "_cursor: this is no cursor of this server; follow the link 'next' as it is";
-        Self { text: text.to_owned(), is_unknown: false }
+        Self("_cursor: this is no cursor of this server; follow the link 'next' as it is".to_owned())
     }
 
     pub fn unknown(name: &str) -> Self {
         let name: String = name.chars().take(64).collect();
         let text = match name.as_str() {
-            "_page" => "_page: pages have no numbers here; follow the link 'next' of the page before".to_owned(),
-            _ => format!("{name}: this parameter is not known here; leave it out, or send Prefer: handling=lenient"),
+            "_page" => {
+                "_page: pages have no numbers here; follow the link 'next' of the page before".to_owned()
+            }
+            _ => format!(
+                "{name}: this parameter is not known here; leave it out, or send Prefer: handling=lenient"
+            ),
         };
-        Self { text, is_unknown: true }
+        Self(text)
     }
 }
 
@@ -45,7 +44,7 @@ pub struct GivenParameter<'a> {
 
 impl GivenParameter<'_> {
     pub fn bad(&self, why: &str) -> ParameterError {
-        ParameterError { text: format!("{}: {why}", self.name), is_unknown: false }
+        ParameterError(format!("{}: {why}", self.name))
     }
 }
 
@@ -71,8 +70,13 @@ impl Paging {
         is_lenient: bool,
         mut accept: impl FnMut(&GivenParameter<'_>) -> Result<bool, ParameterError>,
     ) -> Result<(Self, ParsedParameters), ParameterError> {
-        let mut paging =
-            Self { count: DEFAULT_COUNT, is_summary: false, has_total: false, cursor: None, is_pretty: false };
+        let mut paging = Self {
+            count: DEFAULT_COUNT,
+            is_summary: false,
+            has_total: false,
+            cursor: None,
+            is_pretty: false,
+        };
         let mut used = Vec::with_capacity(pairs.len());
         for (name, value) in pairs {
             let given = GivenParameter { name, value: value.trim() };
@@ -87,14 +91,14 @@ impl Paging {
 
     fn accept(&mut self, given: &GivenParameter<'_>) -> Result<bool, ParameterError> {
         match (given.name, given.value) {
-            ("_count", "0") => self.is_summary = true,
+            ("_count", "0") | ("_summary", "count") => self.is_summary = true,
             ("_count", text) => {
                 // More digits than a number can have are a large number too.
                 let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
                 let number = is_number.then(|| text.parse().unwrap_or(MAX_COUNT));
-                self.count = number.ok_or_else(|| given.bad("give a whole number of resources"))?.clamp(1, MAX_COUNT);
+                self.count =
+                    number.ok_or_else(|| given.bad("give a whole number of resources"))?.clamp(1, MAX_COUNT);
             }
-            ("_summary", "count") => self.is_summary = true,
             // `_totalMethod` is fhirpy's word beside `_count=0`.
             ("_summary", "false") | ("_total", "none" | "estimate") | ("_totalMethod", "count") => {}
             ("_summary", _) => return Err(given.bad("only count and false are supported")),
@@ -183,7 +187,9 @@ mod tests {
 
     #[test]
     fn a_count_is_cut_to_the_limit() {
-        for (text, count) in [("_count=5", 5), ("_count=1000000", 1000), ("_count=99999999999999999999999", 1000)] {
+        for (text, count) in
+            [("_count=5", 5), ("_count=1000000", 1000), ("_count=99999999999999999999999", 1000)]
+        {
             assert_eq!(parse(text, false).unwrap().0.count, count, "{text}");
         }
         assert!(parse("_count=0", false).unwrap().0.is_summary);
@@ -193,7 +199,7 @@ mod tests {
     #[test]
     fn an_unknown_parameter_is_named_or_left_out() {
         let error = parse("_count=5&foo=bar", false).unwrap_err();
-        assert!(error.is_unknown && error.text.starts_with("foo: "), "{}", error.text);
+        assert!(error.0.starts_with("foo: "), "{}", error.0);
         let (_, used) = parse("_count=5&foo=bar", true).unwrap();
         assert_eq!(used, [("_count".to_owned(), "5".to_owned())]);
     }

@@ -96,7 +96,8 @@ pub fn observation(base: Base, found: &FoundObservation) -> serde_json::Result<R
     let json = if base.has_documents() {
         document_observation(&id, found)?
     } else {
-        let (enrolments, served) = (std::slice::from_ref(&**enrolment), ServedAs { id: &id, last_updated: *last_updated });
+        let (enrolments, served) =
+            (std::slice::from_ref(&**enrolment), ServedAs { id: &id, last_updated: *last_updated });
         fhir_vital_signs(stream, observation, enrolments, Some(enrolment), Some(served))?
     };
     Ok(Resource { kind: "Observation", id, json })
@@ -137,10 +138,7 @@ pub fn split_name(name: &str) -> (&str, &str) {
 
 /// Returns system and value of each identifier of a participant.
 pub fn patient_identifiers(study: StudyId, one: &ReadableParticipant) -> [(String, String); 2] {
-    [
-        (participant_system(study), one.participant.clone()),
-        (USER_SYSTEM.to_owned(), one.patient.to_string()),
-    ]
+    [(participant_system(study), one.participant.clone()), (USER_SYSTEM.to_owned(), one.patient.to_string())]
 }
 
 /// Renders a participant, with name and address if the token shows names.
@@ -171,7 +169,9 @@ pub fn device(base: Base, source: &StudyDataSource) -> Resource {
     let id = source.id.to_string();
     let name = match base {
         Base::R4 => json!({ "deviceName": [{ "name": source.name, "type": "user-friendly-name" }] }),
-        Base::R5 | Base::R5Vitals => json!({ "name": [{ "value": source.name, "type": "user-friendly-name" }] }),
+        Base::R5 | Base::R5Vitals => {
+            json!({ "name": [{ "value": source.name, "type": "user-friendly-name" }] })
+        }
     };
     let mut resource = json!({ "resourceType": "Device", "id": id, "manufacturer": source.name });
     merge(&mut resource, name);

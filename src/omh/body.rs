@@ -192,7 +192,9 @@ impl EffectiveTime {
     pub(crate) fn in_utc(observation: &Observation) -> Self {
         match observation.frame() {
             None => Self { start: observation.instant.to_string(), end: None },
-            Some(TimeFrame { start, end, .. }) => Self { start: start.to_string(), end: Some(end.to_string()) },
+            Some(TimeFrame { start, end, .. }) => {
+                Self { start: start.to_string(), end: Some(end.to_string()) }
+            }
         }
     }
 

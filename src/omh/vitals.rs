@@ -96,9 +96,9 @@ pub fn fhir_vital_signs(
     let resource = VitalSign {
         resource_type: "Observation",
         id: served.map_or_else(|| observation_uuid(stream, observation).to_string(), |one| one.id.to_owned()),
-        meta: served.map(|one| {
-            json!({ "versionId": version(observation), "lastUpdated": one.last_updated.to_string() })
-        }),
+        meta: served.map(
+            |one| json!({ "versionId": version(observation), "lastUpdated": one.last_updated.to_string() }),
+        ),
         contained: contained_device(stream).map(|device| [device]),
         extension,
         identifier: [identifier(stream, observation)],
@@ -277,7 +277,8 @@ mod tests {
         let enrolment = Enrolment { study: StudyId(3), name: "Hearts".into(), participant: "007".into() };
         let enrolments = [enrolment];
         let stream = StreamInfo { jhe_id: Some(40001), ..stream("heart_rate") };
-        let line = fhir_vital_signs(&stream, &observation(60.0), &enrolments, enrolments.first(), None).unwrap();
+        let line =
+            fhir_vital_signs(&stream, &observation(60.0), &enrolments, enrolments.first(), None).unwrap();
         let resource: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(resource["subject"]["reference"], "Patient/40001");
         assert_eq!(resource["subject"]["identifier"]["value"], "007");

@@ -143,7 +143,8 @@ fn not_found(request: &Request, gate: &Gate) -> Response {
             json_response(StatusCode::NOT_FOUND, &json!({ "error": "Not found" }))
         }
         Ok(_) if request.path.starts_with("/FHIR/") => {
-            let text = "There is nothing at this address. The types that this server has are in its metadata.";
+            let text =
+                "There is nothing at this address. The types that this server has are in its metadata.";
             request.refusal_response(Refusal::new(StatusCode::NOT_FOUND, "Not found", text))
         }
         Ok(_) => request.refusal_response(Refusal::not_found()),

@@ -1,15 +1,21 @@
 //! Access with a study's token for reading. The fields of `StudyReader` are private, and nothing else makes it.
 
 use http::{HeaderValue, StatusCode, header};
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
 
 use crate::app::{repeated_events::AuditEvent, state::App};
 use crate::model::audit_detail::AuditDetail;
 use crate::model::study::Study;
+use crate::store::error::StoreResult;
 use crate::store::people::api_token::{self, StudyToken};
 use crate::store::people::study;
 use crate::web::access::{Access, AccessRule, Denied};
 use crate::web::request::Request;
 use crate::web::response::Refusal;
+
+/// Reads of programs at the same time: half of the threads for reads.
+static READING: Semaphore = Semaphore::const_new(4);
 
 pub(crate) const STUDY_READER: AccessRule<StudyReader> =
     AccessRule(Access::StudyReader, |app, request| Box::pin(identify(app, request)));
@@ -29,6 +35,17 @@ impl StudyReader {
         &self.token
     }
 
+    /// Reads the store. Only some of the threads that read it do so for programs, so that pages never wait for them.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        app: &App,
+        work: impl FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        // The semaphore is never closed.
+        let _permit = READING.acquire().await;
+        Ok(app.store.read(work).await?)
+    }
+
     /// Records that so many resources were read. Repeated reads are counted, so that a page does not wait for a commit.
     pub(crate) async fn record_read(
         &self,
@@ -36,7 +53,8 @@ impl StudyReader {
         kind: &'static str,
         resources: usize,
     ) -> Result<(), Refusal> {
-        let detail = AuditDetail::from("study").with(self.study.id).with("token").with(self.token.id).with(kind);
+        let detail =
+            AuditDetail::from("study").with(self.study.id).with("token").with(self.token.id).with(kind);
         let (actor, action) = (self.token.made_by, "study.read");
         let event = AuditEvent { actor, action, patient: None, detail };
         let resources = Some(resources as u64);
@@ -60,7 +78,8 @@ async fn identify(app: &App, request: &Request) -> Result<StudyReader, Denied> {
     }
     app.rate_limits.check_anonymous(request.client).map_err(Refusal::from)?;
     let text = "This needs a valid read token of a study: Authorization: Bearer …";
-    let mut response = request.refusal_response(Refusal::new(StatusCode::UNAUTHORIZED, "Not signed in", text));
+    let mut response =
+        request.refusal_response(Refusal::new(StatusCode::UNAUTHORIZED, "Not signed in", text));
     response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     Err(response.into())
 }

@@ -62,11 +62,7 @@ pub fn count(db: &Connection, study: StudyId) -> StoreResult<i64> {
 }
 
 /// Returns the first participant with an id above `after` whose consent is active.
-pub fn find_next(
-    db: &Connection,
-    study: StudyId,
-    after: i64,
-) -> StoreResult<Option<ReadableParticipant>> {
+pub fn find_next(db: &Connection, study: StudyId, after: i64) -> StoreResult<Option<ReadableParticipant>> {
     let mut after = after;
     while let Some(candidate) = find_candidate(db, study, after, i64::MAX)? {
         after = candidate.patient.get();
@@ -129,8 +125,7 @@ fn with_consents(
 ) -> StoreResult<Option<ReadableParticipant>> {
     let consents = dataset::list_consents(db, study, candidate.patient)?;
     let mut allowed = dataset::find_allowed(db, study, candidate.patient, &consents)?;
-    let is_active =
-        |code: &str| consents.iter().any(|one| one.code == code && one.grant.withdrawn.is_none());
+    let is_active = |code: &str| consents.iter().any(|one| one.code == code && one.grant.withdrawn.is_none());
     allowed.retain(|code, _| is_active(code));
     Ok((!allowed.is_empty()).then_some(ReadableParticipant { allowed, ..candidate }))
 }

@@ -1,4 +1,6 @@
-//! Answers of the FHIR API: a resource with its ETag, and a searchset Bundle with its links.
+//! Answers of the FHIR API: a resource with its `ETag`, and a searchset Bundle with its links.
+
+use std::fmt::{Display, Write};
 
 use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
@@ -8,10 +10,11 @@ use crate::app::state::App;
 use crate::fhir::base::Base;
 use crate::fhir::parameters::{Paging, ParameterError, ParsedParameters, is_json};
 use crate::fhir::resources::Resource;
+use crate::i18n::phrase::Phrase;
 use crate::secrets::token::TokenHash;
-use crate::web::fhir::outcome::{FHIR_JSON, outcome, outcome_with_code};
+use crate::web::fhir::outcome::FHIR_JSON;
 use crate::web::request::Request;
-use crate::web::response::{with_status, with_type};
+use crate::web::response::{Refusal, with_status, with_type};
 
 /// Returns the base address of a request, as the client reached it.
 pub(crate) fn base_url(app: &App, request: &Request, base: Base) -> String {
@@ -23,30 +26,52 @@ pub(crate) fn base_url(app: &App, request: &Request, base: Base) -> String {
 pub(crate) fn public_base(app: &App, request: &Request) -> String {
     let config = app.live.config();
     let host = request.header(header::HOST).filter(|_| config.public_url.is_none());
-    let is_plain = |host: &&str| host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".:-[]".contains(&byte));
+    let is_plain =
+        |host: &&str| host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".:-[]".contains(&byte));
     host.filter(is_plain).map_or_else(|| config.public_base(), |host| format!("http://{host}"))
 }
 
-/// Returns an error if the client accepts no JSON.
-pub(crate) fn check_accept(request: &Request) -> Result<(), Response> {
+/// Refuses a client that accepts no JSON.
+pub(crate) fn check_accept(request: &Request) -> Result<(), Refusal> {
     let accept = request.header(header::ACCEPT).unwrap_or_default();
-    let is_any = |one: &str| one.trim().is_empty() || one.trim().starts_with("*/*") || one.trim().starts_with("application/*");
+    let is_any = |one: &str| {
+        one.trim().is_empty() || one.trim().starts_with("*/*") || one.trim().starts_with("application/*")
+    };
     if accept.split(',').any(|one| is_any(one) || is_json(one)) {
         return Ok(());
     }
-    Err(outcome(StatusCode::NOT_ACCEPTABLE, "Only JSON is supported. Send Accept: application/fhir+json."))
+    Err(refusal(StatusCode::NOT_ACCEPTABLE, "Only JSON is supported. Send Accept: application/fhir+json."))
 }
 
 /// Returns true if the client wants unknown parameters to be ignored.
 pub(crate) fn is_lenient(request: &Request) -> bool {
     let values = request.headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split([',', ';'])).any(|one| one.trim().eq_ignore_ascii_case("handling=lenient"))
+    values
+        .flat_map(|value| value.split([',', ';']))
+        .any(|one| one.trim().eq_ignore_ascii_case("handling=lenient"))
 }
 
-/// Returns the answer to a search with a bad or unknown parameter.
-pub(crate) fn bad_parameter(error: &ParameterError) -> Response {
-    let code = if error.is_unknown { "not-supported" } else { "invalid" };
-    outcome_with_code(StatusCode::BAD_REQUEST, code, &error.text)
+/// Builds a refusal, which is answered as an `OperationOutcome`.
+pub(crate) fn refusal(status: StatusCode, text: impl Into<Phrase>) -> Refusal {
+    Refusal::new(status, "Refused", text)
+}
+
+impl From<ParameterError> for Refusal {
+    fn from(ParameterError(text): ParameterError) -> Self {
+        refusal(StatusCode::BAD_REQUEST, text)
+    }
+}
+
+/// Returns the refusal of an id that nothing has which the token may read.
+pub(crate) fn no_such(kind: &str, id: &str) -> Refusal {
+    let id: String = id.chars().take(64).collect();
+    refusal(StatusCode::NOT_FOUND, format!("{kind}/{id} not found."))
+}
+
+/// Returns the refusal of a study or patient that the token may not read. JHE refuses too: an empty answer would look
+/// like a patient without data.
+pub(crate) fn not_authorized(kind: &str, id: impl Display) -> Refusal {
+    refusal(StatusCode::FORBIDDEN, format!("This token does not read {kind}/{id}."))
 }
 
 /// Answers with one resource, or with 304 if the client has this version of it.
@@ -92,7 +117,8 @@ pub(crate) fn bundle(app: &App, request: &Request, kind: &str, page: &SearchPage
     }
     let mut body = format!(r#"{{"resourceType":"Bundle","type":"searchset","link":{}"#, Value::from(links));
     if let Some(total) = page.total {
-        body.push_str(&format!(r#","total":{total}"#));
+        // Writing to memory does not fail.
+        let _ = write!(body, r#","total":{total}"#);
     }
     // FHIR has no empty lists, and JHE's own client expects one.
     if !page.resources.is_empty() || base == Base::R5 {

@@ -2,7 +2,7 @@
 
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
-use warp::reply::{Reply, Response};
+use warp::reply::Reply;
 
 use crate::app::bulk_jobs::{BulkJob, BulkState};
 use crate::app::state::App;
@@ -13,9 +13,7 @@ use crate::fhir::observation_query::ObservationQuery;
 use crate::fhir::parameters::{GivenParameter, ParameterError};
 use crate::model::audit_detail::AuditDetail;
 use crate::store::privacy::audit;
-use crate::web::fhir::answer::{bad_parameter, base_url, is_lenient};
-use crate::web::fhir::observations::not_authorized;
-use crate::web::fhir::outcome::outcome;
+use crate::web::fhir::answer::{base_url, is_lenient, not_authorized, refusal};
 use crate::web::file_stream;
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, with_retry_after, with_status, with_type};
@@ -29,7 +27,7 @@ const NDJSON: &str = "application/fhir+ndjson";
 pub(crate) async fn export_group(app: &App, request: &Request, reader: &StudyReader) -> HandlerResult {
     let group = request.parameter("group");
     if group != reader.study().id.to_string() {
-        return Ok(not_authorized("Group", group));
+        return Err(not_authorized("Group", group));
     }
     start(app, request, reader).await
 }
@@ -43,19 +41,17 @@ async fn start(app: &App, request: &Request, reader: &StudyReader) -> HandlerRes
     let prefer = request.headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
     if !prefer.flat_map(|value| value.split([',', ';'])).any(|one| one.trim() == "respond-async") {
         let text = "An export runs in the background: send Prefer: respond-async.";
-        return Ok(outcome(StatusCode::BAD_REQUEST, text));
+        return Err(refusal(StatusCode::BAD_REQUEST, text));
     }
-    let wanted = match parse(app, request, reader) {
-        Ok(wanted) => wanted,
-        Err(error) => return Ok(bad_parameter(&error)),
-    };
+    let wanted = parse(app, request, reader)?;
     let base = base_url(app, request, wanted.base);
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(request.query.pairs()).finish();
     let path = request.path.strip_prefix(wanted.base.path()).unwrap_or_default();
     let url = if query.is_empty() { format!("{base}{path}") } else { format!("{base}{path}?{query}") };
     let Some(id) = app.bulk_jobs.start(&app.store, reader.token().id, wanted, url).await? else {
         let text = "Too many exports are running or kept. Delete one, or try again later.";
-        return Ok(with_retry_after(outcome(StatusCode::TOO_MANY_REQUESTS, text), RETRY_AFTER * 60));
+        let refused = refusal(StatusCode::TOO_MANY_REQUESTS, text);
+        return Err(Refusal { retry_after: Some(RETRY_AFTER * 60), ..refused });
     };
     record(app, reader, "study.bulk-export").await?;
     let mut response = with_status(StatusCode::ACCEPTED, warp::reply::reply().into_response());
@@ -80,7 +76,9 @@ fn parse(app: &App, request: &Request, reader: &StudyReader) -> Result<BulkReque
         match name.as_str() {
             "_type" => {
                 let parse = |one: &str| {
-                    BulkType::parse(one).ok_or_else(|| given.bad("this server exports Group, Patient, Device and Observation"))
+                    BulkType::parse(one).ok_or_else(|| {
+                        given.bad("this server exports Group, Patient, Device and Observation")
+                    })
                 };
                 let types = value.split(',').map(parse);
                 wanted.types = if is_lenient(request) {
@@ -93,7 +91,8 @@ fn parse(app: &App, request: &Request, reader: &StudyReader) -> Result<BulkReque
             }
             "_since" => {
                 let since = Timestamp::parse(&value.replace(' ', "+"));
-                wanted.since = Some(since.map_err(|_| given.bad("write an instant, such as 2026-11-29T08:00:00Z"))?);
+                wanted.since =
+                    Some(since.map_err(|_| given.bad("write an instant, such as 2026-11-29T08:00:00Z"))?);
             }
             "_typeFilter" => {
                 let filter = value.split_once('?').filter(|(kind, _)| *kind == "Observation");
@@ -107,7 +106,8 @@ fn parse(app: &App, request: &Request, reader: &StudyReader) -> Result<BulkReque
                 wanted.filter = Some(query);
             }
             "_outputFormat" => {
-                let known = ["application/fhir+ndjson", "application/fhir ndjson", "application/ndjson", "ndjson"];
+                let known =
+                    ["application/fhir+ndjson", "application/fhir ndjson", "application/ndjson", "ndjson"];
                 if !known.contains(&value.as_str()) {
                     return Err(given.bad("only application/fhir+ndjson is supported"));
                 }
@@ -120,36 +120,39 @@ fn parse(app: &App, request: &Request, reader: &StudyReader) -> Result<BulkReque
 }
 
 /// Finds the export that the path names, if the token started it and all its consents still stand.
-async fn find(app: &App, request: &Request, reader: &StudyReader) -> Result<Result<BulkJob, Response>, Refusal> {
+async fn find(app: &App, request: &Request, reader: &StudyReader) -> Result<BulkJob, Refusal> {
     let id = request.parameter("job");
     let Some(job) = app.bulk_jobs.find(id, reader.token().id, app.clock.now()) else {
         let text = "There is no such export: it was deleted, it is older than a day, or the server was restarted. Start a new one.";
-        return Ok(Err(outcome(StatusCode::NOT_FOUND, text)));
+        return Err(refusal(StatusCode::NOT_FOUND, text));
     };
+    if matches!(job.state, BulkState::Running) {
+        // Nothing is given out yet, and clients ask often.
+        return Ok(job);
+    }
     let study = reader.study().id;
-    let consents = app.store.read(move |db| bulk::list_consents(db, study)).await?;
+    let consents = reader.read(app, move |db| bulk::list_consents(db, study)).await?;
     if job.consents.iter().any(|(patient, allowed)| consents.get(patient) != Some(allowed)) {
         app.bulk_jobs.remove(id);
         let text = "A participant has changed a consent since this export began, so its files were removed. Start a new one.";
-        return Ok(Err(outcome(StatusCode::GONE, text)));
+        return Err(refusal(StatusCode::GONE, text));
     }
-    Ok(Ok(job))
+    Ok(job)
 }
 
 pub(crate) async fn status(app: &App, request: &Request, reader: &StudyReader) -> HandlerResult {
-    let job = match find(app, request, reader).await? {
-        Ok(job) => job,
-        Err(refused) => return Ok(refused),
-    };
+    let job = find(app, request, reader).await?;
     let BulkState::Finished(files) = &job.state else {
         if matches!(job.state, BulkState::Failed) {
             let text = "The export failed; the log of the server says why. Start a new one.";
-            return Ok(outcome(StatusCode::INTERNAL_SERVER_ERROR, text));
+            return Err(refusal(StatusCode::INTERNAL_SERVER_ERROR, text));
         }
         let waiting = with_status(StatusCode::ACCEPTED, warp::reply::reply().into_response());
         let mut response = with_retry_after(waiting, RETRY_AFTER);
         let progress = HeaderValue::try_from(format!("{} resources written", job.written()));
-        response.headers_mut().extend(progress.ok().map(|value| (http::HeaderName::from_static("x-progress"), value)));
+        response
+            .headers_mut()
+            .extend(progress.ok().map(|value| (http::HeaderName::from_static("x-progress"), value)));
         return Ok(response);
     };
     let base = base_url(app, request, job.request.base);
@@ -171,12 +174,9 @@ pub(crate) async fn status(app: &App, request: &Request, reader: &StudyReader) -
 }
 
 pub(crate) async fn file(app: &App, request: &Request, reader: &StudyReader) -> HandlerResult {
-    let job = match find(app, request, reader).await? {
-        Ok(job) => job,
-        Err(refused) => return Ok(refused),
-    };
+    let job = find(app, request, reader).await?;
     let Some((file, count)) = job.open(request.parameter("file")) else {
-        return Ok(outcome(StatusCode::NOT_FOUND, "This export has no such file; its status lists them."));
+        return Err(refusal(StatusCode::NOT_FOUND, "This export has no such file; its status lists them."));
     };
     reader.record_read(app, "file", usize::try_from(count).unwrap_or(usize::MAX)).await?;
     let mut response = warp::reply::stream(file_stream::stream(file)).into_response();
@@ -187,7 +187,7 @@ pub(crate) async fn file(app: &App, request: &Request, reader: &StudyReader) -> 
 pub(crate) async fn delete(app: &App, request: &Request, reader: &StudyReader) -> HandlerResult {
     let id = request.parameter("job");
     if app.bulk_jobs.find(id, reader.token().id, app.clock.now()).is_none() {
-        return Ok(outcome(StatusCode::NOT_FOUND, "There is no such export."));
+        return Err(refusal(StatusCode::NOT_FOUND, "There is no such export."));
     }
     app.bulk_jobs.remove(id);
     record(app, reader, "study.bulk-delete").await?;

@@ -1,21 +1,18 @@
 //! `Observation`: search and read.
 
-use http::StatusCode;
 use rusqlite::Connection;
-use warp::reply::Response;
 
 use crate::app::state::App;
 use crate::fhir::base::Base;
 use crate::fhir::cursor::Cursor;
 use crate::fhir::observation_query::ObservationQuery;
-use crate::fhir::observation_search::{self, FoundObservation};
+use crate::fhir::observation_search;
 use crate::fhir::parameters::MAX_COUNT;
 use crate::fhir::resources::{self, Resource};
 use crate::model::patient::PatientId;
-use crate::store::error::{StoreError, StoreResult};
+use crate::store::error::StoreError;
 use crate::store::samples::reading;
-use crate::web::fhir::answer::{self, SearchPage, bad_parameter, bundle, check_accept, is_lenient};
-use crate::web::fhir::outcome::outcome;
+use crate::web::fhir::answer::{self, SearchPage, bundle, check_accept, is_lenient, no_such, not_authorized};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal};
 use crate::web::study_reader::StudyReader;
@@ -23,18 +20,10 @@ use crate::web::study_reader::StudyReader;
 const OBSERVATION: &str = "Observation";
 
 pub(crate) async fn search(app: &App, request: &Request, reader: &StudyReader) -> HandlerResult {
+    check_accept(request)?;
     let base = Base::of(request.pattern);
-    if let Err(refused) = check_accept(request) {
-        return Ok(refused);
-    }
-    let parsed = ObservationQuery::parse(base, request.query.pairs(), is_lenient(request));
-    let (query, paging, parsed) = match parsed {
-        Ok(parsed) => parsed,
-        Err(error) => return Ok(bad_parameter(&error)),
-    };
-    if let Some(refused) = check_visible(app, reader, &query).await? {
-        return Ok(refused);
-    }
+    let (query, paging, parsed) = ObservationQuery::parse(base, request.query.pairs(), is_lenient(request))?;
+    check_visible(app, reader, &query).await?;
     let wants_total = paging.is_summary || paging.has_total;
     let total = if wants_total { Some(count(app, reader, &query).await?) } else { None };
     let limit = if paging.is_summary { 0 } else { paging.count };
@@ -46,36 +35,23 @@ pub(crate) async fn search(app: &App, request: &Request, reader: &StudyReader) -
 }
 
 pub(crate) async fn read(app: &App, request: &Request, reader: &StudyReader) -> HandlerResult {
-    let base = Base::of(request.pattern);
-    if let Err(refused) = check_accept(request) {
-        return Ok(refused);
-    }
-    let ids = Some(vec![request.parameter("id").to_owned()]);
-    let query = ObservationQuery { ids, ..ObservationQuery::all(base) };
+    check_accept(request)?;
+    let id = request.parameter("id");
+    let query = ObservationQuery {
+        ids: Some(vec![id.to_owned()]),
+        ..ObservationQuery::all(Base::of(request.pattern))
+    };
     let (found, _) = find_page(app, reader, query, 1).await?;
     reader.record_read(app, OBSERVATION, found.len()).await?;
-    Ok(match found.first() {
-        Some(found) => answer::resource(request, found),
-        None => no_such(OBSERVATION, request.parameter("id")),
-    })
+    let found = found.first().ok_or_else(|| no_such(OBSERVATION, id))?;
+    Ok(answer::resource(request, found))
 }
 
-/// Returns the answer to an id that nothing has which the token may read.
-pub(crate) fn no_such(kind: &str, id: &str) -> Response {
-    let id: String = id.chars().take(64).collect();
-    outcome(StatusCode::NOT_FOUND, &format!("{kind}/{id} not found."))
-}
-
-/// Refuses a study and patients that the token may not read, as JHE does: an empty answer would look like a patient
-/// without data.
-async fn check_visible(
-    app: &App,
-    reader: &StudyReader,
-    query: &ObservationQuery,
-) -> Result<Option<Response>, Refusal> {
+/// Refuses a study and patients that the token may not read.
+async fn check_visible(app: &App, reader: &StudyReader, query: &ObservationQuery) -> Result<(), Refusal> {
     let study = reader.study().id;
     if let Some(other) = query.study.filter(|named| *named != study) {
-        return Ok(Some(not_authorized("Group", other.to_string())));
+        return Err(not_authorized("Group", other));
     }
     let named = query.patients.clone().unwrap_or_default();
     let find = move |db: &Connection| {
@@ -86,12 +62,10 @@ async fn check_visible(
         }
         Ok(None)
     };
-    let unknown = app.store.read(find).await?;
-    Ok(unknown.map(|id| not_authorized("Patient", id.to_string())))
-}
-
-pub(crate) fn not_authorized(kind: &str, id: impl std::fmt::Display) -> Response {
-    outcome(StatusCode::FORBIDDEN, &format!("This token does not read {kind}/{id}."))
+    match reader.read(app, find).await? {
+        Some(unknown) => Err(not_authorized("Patient", unknown)),
+        None => Ok(()),
+    }
 }
 
 /// Finds and renders the observations of a page, and the place of the next one. Each read is short; where few rows match,
@@ -102,22 +76,18 @@ async fn find_page(
     mut query: ObservationQuery,
     limit: usize,
 ) -> Result<(Vec<Resource>, Option<Cursor>), Refusal> {
-    if limit == 0 || !query.is_own_source {
+    if limit == 0 {
         return Ok((Vec::new(), None));
     }
     loop {
         let (wanted, study) = (query.clone(), reader.study().clone());
         let read = move |db: &Connection| {
-            let (found, next) = match &wanted.ids {
-                Some(ids) => (observation_search::find_all_by_id(db, &study, &wanted, ids)?, None),
-                None => {
-                    let page = observation_search::find_page(db, &study, &wanted, limit)?;
-                    (page.found, page.next)
-                }
-            };
-            Ok((render(&wanted, &found)?, next))
+            let page = observation_search::find_page(db, &study, &wanted, limit)?;
+            let rendered = page.found.iter().map(|one| resources::observation(wanted.base, one));
+            let rendered: Result<Vec<_>, _> = rendered.collect();
+            Ok((rendered.map_err(|error| StoreError::Other(error.to_string()))?, page.next))
         };
-        let (resources, next) = app.store.read(read).await?;
+        let (resources, next) = reader.read(app, read).await?;
         if !resources.is_empty() || next.is_none() {
             return Ok((resources, next));
         }
@@ -125,32 +95,18 @@ async fn find_page(
     }
 }
 
-fn render(query: &ObservationQuery, found: &[FoundObservation]) -> StoreResult<Vec<Resource>> {
-    let rendered = found.iter().map(|one| resources::observation(query.base, one));
-    rendered.collect::<Result<_, _>>().map_err(|error| StoreError::Other(error.to_string()))
-}
-
 /// Counts the observations that a query finds, in reads of a page each.
 async fn count(app: &App, reader: &StudyReader, query: &ObservationQuery) -> Result<u64, Refusal> {
     let mut query = ObservationQuery { cursor: None, ..query.clone() };
-    if !query.is_own_source {
-        return Ok(0);
-    }
     let mut total = 0;
     loop {
         let (wanted, study) = (query.clone(), reader.study().clone());
-        let read = move |db: &Connection| match &wanted.ids {
-            Some(ids) => Ok((observation_search::find_all_by_id(db, &study, &wanted, ids)?.len(), None)),
-            None => {
-                let page = observation_search::find_page(db, &study, &wanted, MAX_COUNT)?;
-                Ok((page.found.len(), page.next))
-            }
-        };
-        let (found, next) = app.store.read(read).await?;
-        total += found as u64;
-        if next.is_none() {
+        let read = move |db: &Connection| observation_search::find_page(db, &study, &wanted, MAX_COUNT);
+        let page = reader.read(app, read).await?;
+        total += page.found.len() as u64;
+        if page.next.is_none() {
             return Ok(total);
         }
-        query.cursor = next;
+        query.cursor = page.next;
     }
 }

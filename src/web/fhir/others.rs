@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use rusqlite::Connection;
-use warp::reply::Response;
 
 use crate::app::state::App;
 use crate::fhir::base::Base;
 use crate::fhir::cursor;
 use crate::fhir::dates::{self, ALWAYS};
 use crate::fhir::parameters::{
-    GivenParameter, Paging, ParameterError, ParsedParameters, SOURCE, Token, is_own_source, parse_patients, parse_study, parse_tokens,
+    GivenParameter, Paging, ParameterError, ParsedParameters, SOURCE, Token, is_own_source, parse_patients,
+    parse_study, parse_tokens,
 };
 use crate::fhir::resources::{self, Resource};
 use crate::model::consent_intervals::Interval;
@@ -19,11 +19,14 @@ use crate::model::study::StudyId;
 use crate::store::error::StoreResult;
 use crate::store::people::{data_source, study};
 use crate::store::samples::reading::{self, ReadableParticipant};
-use crate::web::fhir::answer::{self, SearchPage, bad_parameter, bundle, check_accept, is_lenient};
-use crate::web::fhir::observations::{no_such, not_authorized};
+use crate::web::fhir::answer::{self, SearchPage, bundle, check_accept, is_lenient, no_such, not_authorized};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal};
 use crate::web::study_reader::StudyReader;
+
+const PATIENT: &str = "Patient";
+const DEVICE: &str = "Device";
+const GROUP: &str = "Group";
 
 /// A search for patients, devices or groups.
 struct Query {
@@ -35,30 +38,32 @@ struct Query {
     updated: Interval,
     study: Option<StudyId>,
     is_own_source: bool,
-    /// Patients have more parameters than the others.
-    is_of_patients: bool,
+    /// The type: each has parameters of its own.
+    kind: &'static str,
 }
 
 impl Query {
-    fn new(is_of_patients: bool) -> Self {
+    fn new(kind: &'static str) -> Self {
         let (ids, identifiers, patients, updated) = (None, Vec::new(), None, ALWAYS);
-        Self { ids, identifiers, patients, updated, study: None, is_own_source: true, is_of_patients }
+        Self { ids, identifiers, patients, updated, study: None, is_own_source: true, kind }
     }
 
     fn accept(&mut self, given: &GivenParameter<'_>) -> Result<bool, ParameterError> {
-        match given.name {
-            "_id" => self.ids = Some(given.value.split(',').map(str::to_owned).collect()),
-            "patient" if self.is_of_patients => {
+        match (given.name, self.kind) {
+            ("_id", _) => self.ids = Some(given.value.split(',').map(str::to_owned).collect()),
+            ("patient", PATIENT) => {
                 self.ids = Some(parse_patients(given)?.iter().map(i64::to_string).collect());
             }
-            "patient" => self.patients = Some(parse_patients(given)?),
-            "identifier" if self.is_of_patients => self.identifiers.push(parse_tokens(given)?),
-            "_lastUpdated" if self.is_of_patients => {
+            ("patient", DEVICE) => self.patients = Some(parse_patients(given)?),
+            ("identifier", PATIENT) => self.identifiers.push(parse_tokens(given)?),
+            ("_lastUpdated", PATIENT) => {
                 let dates = dates::parse(given.value).map_err(|why| given.bad(&why))?;
                 self.updated = dates::intersect(self.updated, dates);
             }
-            "patient._has:Group:member:_id" | "_has:Group:member:_id" => self.study = Some(parse_study(given)?),
-            name if SOURCE.contains(&name) => self.is_own_source &= is_own_source(given),
+            ("patient._has:Group:member:_id" | "_has:Group:member:_id", _) => {
+                self.study = Some(parse_study(given)?);
+            }
+            (name, _) if SOURCE.contains(&name) => self.is_own_source &= is_own_source(given),
             _ => return Ok(false),
         }
         Ok(true)
@@ -103,31 +108,36 @@ impl Query {
     }
 }
 
-/// Parses the parameters of a search, or returns the answer to a bad one.
+/// Parses the parameters of a search.
 fn parse(
     request: &Request,
     reader: &StudyReader,
-    is_of_patients: bool,
-) -> Result<(Query, Paging, ParsedParameters), Box<Response>> {
-    check_accept(request).map_err(Box::new)?;
-    let mut query = Query::new(is_of_patients);
-    let parsed = Paging::parse(request.query.pairs(), is_lenient(request), |given| query.accept(given));
-    let (paging, parsed) = parsed.map_err(|error| Box::new(bad_parameter(&error)))?;
+    kind: &'static str,
+) -> Result<(Query, Paging, ParsedParameters), Refusal> {
+    check_accept(request)?;
+    let mut query = Query::new(kind);
+    let (paging, parsed) =
+        Paging::parse(request.query.pairs(), is_lenient(request), |given| query.accept(given))?;
     match query.study.filter(|named| *named != reader.study().id) {
-        Some(other) => Err(Box::new(not_authorized("Group", other))),
+        Some(other) => Err(not_authorized("Group", other)),
         None => Ok((query, paging, parsed)),
     }
 }
 
+/// Returns the number at which a page begins; `first` without a cursor.
+fn parse_cursor(paging: &Paging, first: i64) -> Result<i64, ParameterError> {
+    let [place] = paging
+        .cursor
+        .as_deref()
+        .map_or(Some([first]), cursor::decode)
+        .ok_or_else(ParameterError::bad_cursor)?;
+    Ok(place)
+}
+
 pub(crate) async fn search_patients(app: &App, request: &Request, reader: &StudyReader) -> HandlerResult {
-    let (query, paging, parsed) = match parse(request, reader, true) {
-        Ok(parsed) => parsed,
-        Err(refused) => return Ok(*refused),
-    };
-    let Some(after) = paging.cursor.as_deref().map_or(Some([i64::MIN]), cursor::decode) else {
-        return Ok(bad_parameter(&ParameterError::bad_cursor()));
-    };
-    let (study, [after]) = (reader.study().clone(), after);
+    let (query, paging, parsed) = parse(request, reader, PATIENT)?;
+    let after = parse_cursor(&paging, i64::MIN)?;
+    let study = reader.study().clone();
     let limit = if paging.is_summary { usize::MAX } else { paging.count };
     let shows_names = reader.token().shows_names;
     let read = move |db: &Connection| {
@@ -167,59 +177,60 @@ pub(crate) async fn search_patients(app: &App, request: &Request, reader: &Study
         };
         Ok((found, next, total.and_then(|total| u64::try_from(total).ok())))
     };
-    let (mut found, mut next, total) = app.store.read(read).await?;
-    reader.record_read(app, "Patient", found.len()).await?;
+    let (mut found, mut next, total) = reader.read(app, read).await?;
+    reader.record_read(app, PATIENT, found.len()).await?;
     if paging.is_summary {
         (found, next) = (Vec::new(), None);
     }
     let page = SearchPage { resources: &found, total, next, paging: &paging, parsed: &parsed };
-    Ok(bundle(app, request, "Patient", &page))
+    Ok(bundle(app, request, PATIENT, &page))
 }
 
 pub(crate) async fn read_patient(app: &App, request: &Request, reader: &StudyReader) -> HandlerResult {
-    if let Err(refused) = check_accept(request) {
-        return Ok(refused);
-    }
+    check_accept(request)?;
     let (id, study) = (request.parameter("id"), reader.study().id);
     let found = match id.parse().map(PatientId::new) {
-        Ok(patient) => app.store.read(move |db| reading::find(db, study, patient)).await?,
+        Ok(patient) => reader.read(app, move |db| reading::find(db, study, patient)).await?,
         Err(_) => None,
     };
-    reader.record_read(app, "Patient", usize::from(found.is_some())).await?;
-    Ok(match found {
-        Some(one) => answer::resource(request, &resources::patient(reader.study(), &one, reader.token().shows_names)),
-        None => no_such("Patient", id),
-    })
+    reader.record_read(app, PATIENT, usize::from(found.is_some())).await?;
+    let one = found.ok_or_else(|| no_such(PATIENT, id))?;
+    let shows_names = reader.token().shows_names;
+    Ok(answer::resource(request, &resources::patient(reader.study(), &one, shows_names)))
 }
 
 pub(crate) async fn search_devices(app: &App, request: &Request, reader: &StudyReader) -> HandlerResult {
     let devices = list_devices(app, request, reader).await?;
-    search_all(app, request, reader, "Device", devices).await
+    search_all(app, request, reader, DEVICE, devices).await
 }
 
 pub(crate) async fn read_device(app: &App, request: &Request, reader: &StudyReader) -> HandlerResult {
     let devices = list_devices(app, request, reader).await?;
-    read_one(app, request, reader, "Device", devices).await
+    read_one(app, request, reader, DEVICE, devices).await
 }
 
 pub(crate) async fn search_groups(app: &App, request: &Request, reader: &StudyReader) -> HandlerResult {
     let groups = list_groups(app, request, reader).await?;
-    search_all(app, request, reader, "Group", groups).await
+    search_all(app, request, reader, GROUP, groups).await
 }
 
 pub(crate) async fn read_group(app: &App, request: &Request, reader: &StudyReader) -> HandlerResult {
     let groups = list_groups(app, request, reader).await?;
-    read_one(app, request, reader, "Group", groups).await
+    read_one(app, request, reader, GROUP, groups).await
 }
 
 async fn list_devices(app: &App, request: &Request, reader: &StudyReader) -> Result<Vec<Resource>, Refusal> {
     let (study, base) = (reader.study().id, Base::of(request.pattern));
-    let sources = app.store.read(move |db| data_source::list(db, study)).await?;
+    let sources = reader.read(app, move |db| data_source::list(db, study)).await?;
     Ok(sources.iter().map(|source| resources::device(base, source)).collect())
 }
 
 /// Lists the ids of the data sources from which patients have observations.
-async fn list_devices_of(app: &App, reader: &StudyReader, patients: Vec<i64>) -> Result<BTreeSet<String>, Refusal> {
+async fn list_devices_of(
+    app: &App,
+    reader: &StudyReader,
+    patients: Vec<i64>,
+) -> Result<BTreeSet<String>, Refusal> {
     let study = reader.study().clone();
     let read = move |db: &Connection| {
         let (sources, mut found) = (data_source::list(db, study.id)?, BTreeSet::new());
@@ -232,14 +243,14 @@ async fn list_devices_of(app: &App, reader: &StudyReader, patients: Vec<i64>) ->
         }
         Ok(found)
     };
-    Ok(app.store.read(read).await?)
+    reader.read(app, read).await
 }
 
 /// Lists the one group of a token: its study.
 async fn list_groups(app: &App, request: &Request, reader: &StudyReader) -> Result<Vec<Resource>, Refusal> {
     let id = reader.study().id;
     let read = move |db: &_| Ok((reading::count(db, id)?, study::find_created(db, id)?));
-    let (participants, created) = app.store.read(read).await?;
+    let (participants, created) = reader.read(app, read).await?;
     Ok(vec![resources::group(Base::of(request.pattern), reader.study(), participants, created)])
 }
 
@@ -251,22 +262,16 @@ async fn search_all(
     kind: &'static str,
     all: Vec<Resource>,
 ) -> HandlerResult {
-    let (query, paging, parsed) = match parse(request, reader, false) {
-        Ok(parsed) => parsed,
-        Err(refused) => return Ok(*refused),
-    };
-    let Some(place) = paging.cursor.as_deref().map_or(Some([0]), cursor::decode) else {
-        return Ok(bad_parameter(&ParameterError::bad_cursor()));
-    };
-    let from = usize::try_from(place[0]).unwrap_or_default();
+    let (mut query, paging, parsed) = parse(request, reader, kind)?;
+    let from = usize::try_from(parse_cursor(&paging, 0)?).unwrap_or_default();
     let mut found: Vec<Resource> = all.into_iter().filter(|one| query.accepts_id(&one.id)).collect();
-    if let Some(patients) = query.patients.filter(|_| kind == "Device") {
+    if let Some(patients) = query.patients.take() {
         let of_patients = list_devices_of(app, reader, patients).await?;
         found.retain(|one| of_patients.contains(&one.id));
     }
     let total = Some(found.len() as u64);
     let until = from.saturating_add(paging.count);
-    let next = (until < found.len()).then(|| cursor::encode([until as i64]));
+    let next = i64::try_from(until).ok().filter(|_| until < found.len()).map(|until| cursor::encode([until]));
     found = found.into_iter().skip(from).take(if paging.is_summary { 0 } else { paging.count }).collect();
     reader.record_read(app, kind, found.len()).await?;
     let next = next.filter(|_| !paging.is_summary);
@@ -281,11 +286,10 @@ async fn read_one(
     kind: &'static str,
     all: Vec<Resource>,
 ) -> HandlerResult {
-    if let Err(refused) = check_accept(request) {
-        return Ok(refused);
-    }
+    check_accept(request)?;
     let id = request.parameter("id");
     let found = all.into_iter().find(|one| one.id == id);
     reader.record_read(app, kind, usize::from(found.is_some())).await?;
-    Ok(found.map_or_else(|| no_such(kind, id), |one| answer::resource(request, &one)))
+    let found = found.ok_or_else(|| no_such(kind, id))?;
+    Ok(answer::resource(request, &found))
 }

@@ -23,11 +23,6 @@ pub(crate) fn outcome(status: StatusCode, text: &str) -> Response {
         StatusCode::SERVICE_UNAVAILABLE => "transient",
         _ => "processing",
     };
-    outcome_with_code(status, code, text)
-}
-
-/// Builds an error with a code of FHIR's value set `issue-type`.
-pub(crate) fn outcome_with_code(status: StatusCode, code: &str, text: &str) -> Response {
     let issue = json!({ "severity": "error", "code": code, "diagnostics": text });
     let body = json!({ "resourceType": "OperationOutcome", "issue": [issue] });
     with_status(status, with_type(FHIR_JSON, body.to_string()))

@@ -1,4 +1,4 @@
-//! The routes of each base address, and its CapabilityStatement.
+//! The routes of each base address, and its `CapabilityStatement`.
 
 use crate::app::state::App;
 use crate::fhir::base::Base;

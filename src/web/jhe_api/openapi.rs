@@ -1,4 +1,4 @@
-//! The OpenAPI description of `/api/v1`, from the handlers and the types of their answers.
+//! The `OpenAPI` description of `/api/v1`, from the handlers and the types of their answers.
 
 use http::StatusCode;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};

@@ -79,7 +79,7 @@ pub(crate) async fn list(app: &App, request: &Request, reader: &StudyReader) -> 
         }
         Ok((found, reading::count(db, study)?))
     };
-    let (mut found, count) = app.store.read(read).await?;
+    let (mut found, count) = reader.read(app, read).await?;
     let has_next = found.len() > size;
     found.truncate(size);
     reader.record_read(app, "patients", found.len()).await?;
@@ -109,7 +109,7 @@ async fn find(
 ) -> Result<Option<ReadableParticipant>, Refusal> {
     let study = reader.study().id;
     let Ok(id) = request.parameter("patient").parse().map(PatientId::new) else { return Ok(None) };
-    Ok(app.store.read(move |db| reading::find(db, study, id)).await?)
+    reader.read(app, move |db| reading::find(db, study, id)).await
 }
 
 /// The participants with a mail address, for a token that shows names.
@@ -124,7 +124,7 @@ pub(crate) async fn look_up(app: &App, request: &Request, reader: &StudyReader) 
         return Ok(json_response(StatusCode::FORBIDDEN, &json!({ "detail": text })));
     }
     let study = reader.study().id;
-    let found = app.store.read(move |db| reading::find_by_email(db, study, &email)).await?;
+    let found = reader.read(app, move |db| reading::find_by_email(db, study, &email)).await?;
     reader.record_read(app, "patients", found.len()).await?;
     answer(&found.iter().map(|one| patient(reader, one)).collect::<Vec<_>>())
 }
@@ -143,7 +143,7 @@ pub(crate) async fn consents(app: &App, request: &Request, reader: &StudyReader)
         let sources = data_source::list(db, study)?;
         Ok((data_source::list_codes(db, study, None)?, sources, dataset::list_consents(db, study, id)?))
     };
-    let (codes, sources, given) = app.store.read(read).await?;
+    let (codes, sources, given) = reader.read(app, read).await?;
     let answers = answers_by_code(&given);
     let (mut answered, mut pending, mut shared) = (Vec::new(), Vec::new(), Vec::new());
     for code in codes {

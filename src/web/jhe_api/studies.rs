@@ -1,8 +1,8 @@
 //! The token's user, its study, the study's organization and its data sources.
 
+use http::StatusCode;
 use serde::Serialize;
 use serde_json::json;
-use http::StatusCode;
 use warp::reply::Response;
 
 use crate::app::state::App;
@@ -98,7 +98,7 @@ pub(crate) async fn show_organization(app: &App, request: &Request, reader: &Stu
     (status = 200, body = Page<DataSource>), (status = 401, body = Detail), (status = 429, body = Detail)))]
 pub(crate) async fn list_data_sources(app: &App, _: &Request, reader: &StudyReader) -> HandlerResult {
     let study = reader.study().id;
-    let sources = app.store.read(move |db| data_source::list(db, study)).await?;
+    let sources = reader.read(app, move |db| data_source::list(db, study)).await?;
     reader.record_read(app, "data_sources", sources.len()).await?;
     answer(&Page::of(sources.into_iter().map(types::data_source).collect()))
 }

@@ -63,9 +63,15 @@ fn every_route_refuses_callers_without_a_valid_token_of_the_study() {
     refused("a patient's token", &nobody, Some(&of_patient));
     // The token of another study reads that study, which has nobody.
     let other = Notebook::with_token(&served, &other);
-    for (method, path) in routes().into_iter().filter(|(method, path)| *method == Method::GET && !path.contains('$')) {
+    for (method, path) in
+        routes().into_iter().filter(|(method, path)| *method == Method::GET && !path.contains('$'))
+    {
         let answer = other.send(method, &path, &[]);
-        assert!(!answer.body.contains("P001") && !answer.body.contains("Patient/1\""), "{path}: {}", answer.body);
+        assert!(
+            !answer.body.contains("P001") && !answer.body.contains("Patient/1\""),
+            "{path}: {}",
+            answer.body
+        );
         // Data sources are everybody's.
         if !path.contains("/Device/") && (path.ends_with("/1") || path.contains("/1/")) {
             assert!(matches!(answer.status, 403 | 404), "{path}: {}: {}", answer.status, answer.body);

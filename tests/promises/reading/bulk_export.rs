@@ -58,7 +58,10 @@ fn an_export_has_the_resources_of_the_study_and_is_deleted_on_request() {
         let status = start(&notebook, path);
         let manifest = manifest(&notebook, &status);
         assert_eq!(manifest["transactionTime"], "2026-11-21T14:00:00Z");
-        assert_eq!((&manifest["requiresAccessToken"], &manifest["error"]), (&true.into(), &serde_json::json!([])));
+        assert_eq!(
+            (&manifest["requiresAccessToken"], &manifest["error"]),
+            (&true.into(), &serde_json::json!([]))
+        );
         assert!(manifest["request"].as_str().unwrap().ends_with(path), "{manifest}");
         let found = files(&notebook, &manifest);
         assert_eq!(identifiers(&found["Observation"]), expected(&world), "{path}");

@@ -28,7 +28,8 @@ fn the_pages_of_each_base_and_order_have_every_observation_once() {
             for count in [1, 7, 1000] {
                 let found = notebook.crawl(&format!("{base}/Observation?_count={count}{order}"));
                 assert_eq!(identifiers(&found), expected, "{base} {order} {count}");
-                let times: Vec<_> = found.iter().map(|one| at(one["effectiveDateTime"].as_str().unwrap())).collect();
+                let times: Vec<_> =
+                    found.iter().map(|one| at(one["effectiveDateTime"].as_str().unwrap())).collect();
                 assert!(order != "&_sort=date" || times.is_sorted(), "{times:?}");
                 assert!(order != "&_sort=-date" || times.iter().rev().is_sorted(), "{times:?}");
             }
@@ -94,8 +95,7 @@ fn parameters_narrow_the_search() {
     }
     let all = notebook.json("/FHIR/R4/Observation?_total=accurate&_count=2");
     assert_eq!((&all["total"], resources(&all).len()), (&48.into(), 2));
-    let ids: Vec<String> =
-        resources(&all).iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect();
+    let ids: Vec<String> = resources(&all).iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect();
     assert_eq!(total(&notebook, &format!("_id={},none", ids.join(","))), 2);
     for (query, expected) in [
         ("", 2),
@@ -109,7 +109,11 @@ fn parameters_narrow_the_search() {
     ] {
         for base in BASES {
             let page = notebook.json(&format!("{base}/Patient?{query}"));
-            assert_eq!((resources(&page).len(), &page["total"]), (expected, &json!(expected)), "{base} {query}");
+            assert_eq!(
+                (resources(&page).len(), &page["total"]),
+                (expected, &json!(expected)),
+                "{base} {query}"
+            );
         }
     }
     assert_eq!(notebook.crawl("/FHIR/R4/Patient?_count=1").len(), 2);
@@ -142,7 +146,10 @@ fn each_delivered_revision_is_a_resource_as_at_jhe_and_elsewhere_one_resource_ha
     for base in ["/FHIR/R4", "/FHIR/R5/vitals"] {
         let found = resources(&notebook.json(&format!("{base}/{at_instant}")));
         assert_eq!(found.len(), 1);
-        assert_eq!((&found[0]["status"], &found[0]["valueQuantity"]["value"]), (&"corrected".into(), &78.into()));
+        assert_eq!(
+            (&found[0]["status"], &found[0]["valueQuantity"]["value"]),
+            (&"corrected".into(), &78.into())
+        );
         assert_eq!(found[0]["meta"]["versionId"], "3");
     }
 }
@@ -153,7 +160,8 @@ fn a_resource_has_an_etag_and_is_not_sent_again() {
     let served = Served::start(&world);
     let notebook = Notebook::new(&world, &served, &[]);
     let id = resources(&notebook.json("/FHIR/R4/Observation?_count=1"))[0]["id"].as_str().unwrap().to_owned();
-    for path in [format!("/FHIR/R4/Observation/{id}"), "/FHIR/R5/Patient/1".into(), "/FHIR/R4/Group/1".into()] {
+    for path in [format!("/FHIR/R4/Observation/{id}"), "/FHIR/R5/Patient/1".into(), "/FHIR/R4/Group/1".into()]
+    {
         let answer = notebook.get(&path);
         assert_eq!(answer.headers["content-type"], "application/fhir+json", "{path}");
         let etag = answer.headers["etag"].to_str().unwrap().to_owned();
@@ -186,7 +194,9 @@ fn bad_input_gets_an_outcome_that_names_it() {
             assert!(text.starts_with(named), "{query}: {text}");
         }
         assert!(notebook.refusal(400, &format!("{base}/Patient?email=a")).starts_with("email"));
-        for path in ["Observation/none", "Observation/1-2", "Patient/99", "Patient/ada", "Device/99", "Medication"] {
+        for path in
+            ["Observation/none", "Observation/1-2", "Patient/99", "Patient/ada", "Device/99", "Medication"]
+        {
             notebook.refusal(404, &format!("{base}/{path}"));
         }
         notebook.refusal(403, &format!("{base}/Observation?patient=99"));

@@ -97,7 +97,10 @@ fn the_requests_of_real_clients_are_answered() {
             if body["resourceType"] == "Bundle" {
                 // The clients compare the address, and follow no other.
                 let own = link(&body, "self").unwrap();
-                assert!(own.starts_with(&format!("{}{}", served.url(), path.split('?').next().unwrap())), "{own}");
+                assert!(
+                    own.starts_with(&format!("{}{}", served.url(), path.split('?').next().unwrap())),
+                    "{own}"
+                );
             }
         }
     }
@@ -123,7 +126,8 @@ fn a_client_that_knows_the_host_by_another_name_gets_links_to_that_name() {
 fn has_the_fields_of(ours: &Value, jhe: &Value, path: &str) {
     match (ours, jhe) {
         (Value::Object(ours), Value::Object(jhe)) => {
-            let keys = |object: &serde_json::Map<String, Value>| object.keys().cloned().collect::<BTreeSet<_>>();
+            let keys =
+                |object: &serde_json::Map<String, Value>| object.keys().cloned().collect::<BTreeSet<_>>();
             assert_eq!(keys(ours), keys(jhe), "{path}");
             for (key, value) in ours {
                 has_the_fields_of(value, &jhe[key], &format!("{path}.{key}"));
@@ -200,7 +204,10 @@ fn patients_are_listed_page_by_page() {
     for bad in ["page_size=x", "page_size=-1", "study_id=x"] {
         let answer = notebook.get(&format!("/api/v1/patients?{bad}"));
         let name = bad.split('=').next().unwrap();
-        assert!(answer.status == 400 && answer.json()["detail"].as_str().unwrap().contains(name), "{answer:?}");
+        assert!(
+            answer.status == 400 && answer.json()["detail"].as_str().unwrap().contains(name),
+            "{answer:?}"
+        );
     }
 }
 

@@ -84,7 +84,8 @@ fn a_token_ends_with_the_role_of_the_account_that_made_it() {
 fn a_token_without_names_shows_study_numbers_alone() {
     let world = World::new();
     let user = world.sim.add_user();
-    let add = [linked_patient("Rosalind Marker", &user).as_slice(), &["--email", "rosa@example.org"]].concat();
+    let add =
+        [linked_patient("Rosalind Marker", &user).as_slice(), &["--email", "rosa@example.org"]].concat();
     let patient = world.run(&add).stdout.trim().to_owned();
     study_of(&world, &[&patient], &[HEART_RATE]);
     let served = Served::start(&world);
@@ -99,7 +100,10 @@ fn a_token_without_names_shows_study_numbers_alone() {
     ];
     for path in paths {
         let body = plain.get(path).body;
-        assert!(body.contains("P001") && !body.contains("Rosalind") && !body.contains("rosa@"), "{path}: {body}");
+        assert!(
+            body.contains("P001") && !body.contains("Rosalind") && !body.contains("rosa@"),
+            "{path}: {body}"
+        );
         let body = named.get(path).body;
         assert!(body.contains("Marker") && body.contains("rosa@example.org"), "{path}: {body}");
     }
@@ -119,7 +123,9 @@ fn reads_are_in_the_audit_with_study_and_counts() {
     }
     served.stop("TERM");
     let audit = world.run(&["audit", "list"]).stdout;
-    for detail in ["study 1 token 1 Observation resources 5", "study 1 token 1 Observation repeated 2 resources 10"] {
+    for detail in
+        ["study 1 token 1 Observation resources 5", "study 1 token 1 Observation repeated 2 resources 10"]
+    {
         assert!(audit.contains(detail), "{detail}: {audit}");
     }
 }

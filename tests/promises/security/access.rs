@@ -429,7 +429,8 @@ fn every_patient_route_refuses_practitioners_of_other_organizations() {
     let mary = clinic.practitioner(MARY);
     let token = mary.get("/admin").hidden("/admin/sign-out")[0].1.clone();
     for (number, (method, pattern, access)) in table().into_iter().enumerate() {
-        let is_theirs = is_for_accounts(access) && (pattern.contains("{patient}") || pattern.contains("{study}"));
+        let is_theirs =
+            is_for_accounts(access) && (pattern.contains("{patient}") || pattern.contains("{study}"));
         let path = path_of(pattern, 2);
         let expected = if matches!(access, Access::Operator | Access::Confirmed(Role::Operator)) {
             403
