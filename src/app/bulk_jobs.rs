@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,9 +15,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::study_data::temporary_directory;
 use crate::common::{failure::Failure, time::Timestamp};
-use crate::fhir::bulk::{self, BulkFile, BulkRequest, Consents};
+use crate::fhir::bulk::{self, BulkFile, BulkRequest, Participants};
 use crate::secrets::token::Token;
+use crate::store::engine::data_directory::FILE_NAME;
 use crate::store::engine::store::Store;
+use crate::store::samples::reading;
 
 /// Exports that are made at the same time; each reads a whole study.
 const RUNNING: usize = 2;
@@ -24,6 +27,8 @@ const RUNNING: usize = 2;
 const KEPT_PER_TOKEN: usize = 4;
 /// The time after which files are removed.
 const KEPT_FOR: Duration = Duration::from_hours(24);
+/// Bytes of FHIR documents for a byte of the database, and room for the database to grow.
+const ROOM: u64 = 25;
 
 #[derive(Debug, Clone)]
 pub struct BulkJobs {
@@ -50,8 +55,7 @@ pub(crate) struct BulkJob {
     written: Arc<AtomicU64>,
     /// Removed with the last job that holds it.
     directory: Arc<TempDir>,
-    /// The consents at the beginning.
-    pub(crate) consents: Arc<Consents>,
+    pub(crate) participants: Arc<Participants>,
     /// Ends the work of an export that was deleted.
     cancel: CancellationToken,
 }
@@ -92,8 +96,9 @@ impl BulkJobs {
         url: String,
     ) -> Result<Option<String>, Failure> {
         let Ok(permit) = Arc::clone(&self.running).try_acquire_owned() else { return Ok(None) };
+        check_room(store.directory())?;
         let study = request.study;
-        let consents = store.read(move |db| bulk::list_consents(db, study)).await?;
+        let participants = store.read(move |db| reading::list_states(db, study)).await?;
         let job = BulkJob {
             token,
             request,
@@ -101,7 +106,7 @@ impl BulkJobs {
             state: BulkState::Running,
             written: Arc::default(),
             directory: Arc::new(temporary_directory(store.directory())?),
-            consents: Arc::new(consents),
+            participants: Arc::new(participants),
             cancel: CancellationToken::new(),
         };
         let id = Token::generate()?.hash().hex();
@@ -114,12 +119,20 @@ impl BulkJobs {
         }
         let (jobs, store, key) = (self.clone(), store.clone(), id.clone());
         tokio::spawn(async move {
-            let making = bulk::write(&store, &job.request, job.directory.path(), &job.written);
-            let Some(made) = job.cancel.run_until_cancelled(making).await else { return };
-            let state = match made {
-                Ok(files) => BulkState::Finished(Arc::new(files)),
-                Err(failure) => {
+            let BulkJob { request, participants, directory, written, cancel, .. } = job;
+            let making =
+                async move { bulk::write(&store, &request, &participants, directory.path(), &written).await };
+            // A task of its own, so that a panic is a failure too.
+            let making = tokio::spawn(cancel.clone().run_until_cancelled_owned(making));
+            let state = match making.await {
+                Ok(None) => return,
+                Ok(Some(Ok(files))) => BulkState::Finished(Arc::new(files)),
+                Ok(Some(Err(failure))) => {
                     tracing::error!(next = failure.remedy, "a bulk export failed: {}", failure.message);
+                    BulkState::Failed
+                }
+                Err(error) => {
+                    tracing::error!("a bulk export failed: {error}");
                     BulkState::Failed
                 }
             };
@@ -144,8 +157,29 @@ impl BulkJobs {
         }
     }
 
+    /// Removes the exports of a token, with their files.
+    pub(crate) fn remove_of_token(&self, token: i64) {
+        self.jobs.lock().retain(|_, job| {
+            if job.token == token {
+                job.cancel.cancel();
+            }
+            job.token != token
+        });
+    }
+
     /// Removes the exports that are older than a day.
     pub(crate) fn remove_old(&self, now: Timestamp) {
         self.jobs.lock().retain(|_, job| job.expires() > now);
     }
+}
+
+/// Refuses an export that could fill the disk of the database.
+fn check_room(directory: &Path) -> Result<(), Failure> {
+    let failed = |why: String| Failure::failed(why, "free space on the disk of the data directory");
+    let disk = rustix::fs::statvfs(directory).map_err(|error| failed(error.to_string()))?;
+    let file = std::fs::metadata(directory.join(FILE_NAME)).map_err(|error| failed(error.to_string()))?;
+    if disk.f_bavail.saturating_mul(disk.f_frsize) < file.len().saturating_mul(ROOM) {
+        return Err(failed("there is no room for a bulk export".to_owned()));
+    }
+    Ok(())
 }

@@ -19,7 +19,7 @@ const SIGN_INS: NonZeroU32 = NonZeroU32::new(10).unwrap();
 const ANONYMOUS: NonZeroU32 = NonZeroU32::new(120).unwrap();
 /// Requests per minute of one session or API token, whatever its neighbours at the same address do.
 const SIGNED_IN: NonZeroU32 = NonZeroU32::new(240).unwrap();
-/// Requests per minute of one token for reading: a notebook follows pages as fast as they come. Each page is a short read.
+/// Requests per minute of one token for reading: a notebook follows pages as fast as they come.
 const READS: NonZeroU32 = NonZeroU32::new(6000).unwrap();
 /// New links per hour and mail address: nobody fills a patient's mailbox.
 const NEW_LINKS: NonZeroU32 = NonZeroU32::new(3).unwrap();

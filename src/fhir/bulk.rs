@@ -21,12 +21,13 @@ use crate::fhir::observation_query::ObservationQuery;
 use crate::fhir::observation_search;
 use crate::fhir::parameters::MAX_COUNT;
 use crate::fhir::resources::{self, Resource};
-use crate::model::consent_intervals::{ConsentIntervals, Interval};
+use crate::model::consent_intervals::Interval;
+use crate::model::patient::PatientId;
 use crate::model::study::{Study, StudyId};
 use crate::store::engine::store::Store;
-use crate::store::error::{StoreError, StoreResult};
+use crate::store::error::StoreError;
 use crate::store::people::{data_source, study};
-use crate::store::samples::reading::{self, ReadableParticipant};
+use crate::store::samples::reading::{self, ConsentState};
 
 /// Observations of one file; about 100 MB.
 const RESOURCES_PER_FILE: u64 = 100_000;
@@ -86,29 +87,20 @@ pub struct BulkFile {
     pub count: u64,
 }
 
-/// The participants of an export with a hash of what they allow. Files are given out only while it stays true.
-pub type Consents = BTreeMap<i64, String>;
+/// The participants at the beginning of an export. Files are given out only while their consents stay the same.
+pub type Participants = BTreeMap<i64, ConsentState>;
 
-/// Returns what the participants of a study allow now.
-pub fn list_consents(db: &Connection, study: StudyId) -> StoreResult<Consents> {
-    let (mut consents, mut after) = (Consents::new(), i64::MIN);
-    while let Some(participant) = reading::find_next(db, study, after)? {
-        after = participant.patient.get();
-        consents.insert(after, fingerprint(&participant));
-    }
-    Ok(consents)
-}
-
-fn fingerprint(participant: &ReadableParticipant) -> String {
-    let codes: Vec<&str> = participant.allowed.keys().map(String::as_str).collect();
-    format!("{} {}", codes.join(" "), ConsentIntervals::fingerprint(participant.allowed.values()))
+/// Returns true if all participants still have the same consents.
+pub fn have_same_consents(participants: &Participants, now: &Participants) -> bool {
+    participants.iter().all(|(patient, state)| now.get(patient) == Some(state))
 }
 
 /// Writes all files into an empty directory, page by page; `written` counts resources. Nothing holds the database between
-/// two pages.
+/// two pages. Fails if a participant has changed a consent meanwhile.
 pub async fn write(
     store: &Store,
     request: &BulkRequest,
+    participants: &Participants,
     directory: &Path,
     written: &AtomicU64,
 ) -> Result<Vec<BulkFile>, Failure> {
@@ -124,58 +116,81 @@ pub async fn write(
                 let count = store.read(move |db| reading::count(db, study_id)).await?;
                 out.write(&resources::group(request.base, &study, count, created))?;
             }
-            BulkType::Patient => write_patients(store, request, &study, &mut out).await?,
+            BulkType::Patient => write_patients(store, request, participants, &study, &mut out).await?,
             BulkType::Device => {
                 for source in store.read(move |db| data_source::list(db, study_id)).await? {
                     out.write(&resources::device(request.base, &source))?;
                 }
             }
-            BulkType::Observation => write_observations(store, request, &study, &mut out).await?,
+            BulkType::Observation => {
+                write_observations(store, request, participants, &study, &mut out).await?;
+            }
         }
         files.extend(out.finish()?);
     }
-    Ok(files)
+    let now = store.read(move |db| reading::list_states(db, study_id)).await?;
+    if have_same_consents(participants, &now) {
+        return Ok(files);
+    }
+    Err(Failure::failed("a participant has changed a consent during the export", "start it again"))
 }
 
 async fn write_patients(
     store: &Store,
     request: &BulkRequest,
+    participants: &Participants,
     study: &Arc<Study>,
     out: &mut Files<'_>,
 ) -> Result<(), Failure> {
-    let (id, mut after) = (study.id, i64::MIN);
-    while let Some(participant) = store.read(move |db| reading::find_next(db, id, after)).await? {
-        after = participant.patient.get();
-        out.write(&resources::patient(study, &participant, request.shows_names))?;
+    for patient in participants.keys() {
+        let (id, patient) = (study.id, PatientId::new(*patient));
+        if let Some(participant) = store.read(move |db| reading::find(db, id, patient)).await? {
+            out.write(&resources::patient(study, &participant, request.shows_names))?;
+        }
     }
     Ok(())
 }
 
+/// Writes the observations of one participant after the other. Of one whose consents have changed since the export before,
+/// all are new to the reader.
 async fn write_observations(
     store: &Store,
     request: &BulkRequest,
+    participants: &Participants,
     study: &Arc<Study>,
     out: &mut Files<'_>,
 ) -> Result<(), Failure> {
-    let mut query = request.filter.clone().unwrap_or_else(|| ObservationQuery::all(request.base));
-    let from = request.since.map_or(Timestamp::MIN, |since| since.minus(COMMIT_LAG));
+    let filter = request.filter.clone().unwrap_or_else(|| ObservationQuery::all(request.base));
     let until = request.now.plus(Duration::from_micros(1));
-    query.updated = dates::intersect(query.updated, Interval { from, until });
-    loop {
-        let (wanted, own, base) = (query.clone(), Arc::clone(study), request.base);
-        let read = move |db: &Connection| {
-            let page = observation_search::find_page(db, &own, &wanted, MAX_COUNT)?;
-            let rendered: Result<Vec<_>, _> =
-                page.found.iter().map(|one| resources::observation(base, one)).collect();
-            Ok((rendered.map_err(|error| StoreError::Other(error.to_string()))?, page.next))
-        };
-        let (rendered, next) = store.read(read).await?;
-        rendered.iter().try_for_each(|one| out.write(one))?;
-        if next.is_none() {
-            return Ok(());
+    let since = request.since.map(|since| since.minus(COMMIT_LAG));
+    for (patient, state) in participants {
+        if filter.patients.as_ref().is_some_and(|wanted| !wanted.contains(patient)) {
+            continue;
         }
-        query.cursor = next;
+        let commit = state.changed_at_commit;
+        let changed = store.read(move |db| reading::find_commit_time(db, commit)).await?;
+        // A change after the last commit has the number of the next one.
+        let is_new = |since: &Timestamp| commit > 0 && changed.is_none_or(|changed| changed >= *since);
+        let from = since.filter(|since| !is_new(since)).unwrap_or(Timestamp::MIN);
+        let updated = dates::intersect(filter.updated, Interval { from, until });
+        let mut query = ObservationQuery { patients: Some(vec![*patient]), updated, ..filter.clone() };
+        loop {
+            let (wanted, own, base) = (query.clone(), Arc::clone(study), request.base);
+            let read = move |db: &Connection| {
+                let page = observation_search::find_page(db, &own, &wanted, MAX_COUNT)?;
+                let rendered = page.found.iter().map(|one| resources::observation(base, one));
+                let rendered: Result<Vec<_>, _> = rendered.collect();
+                Ok((rendered.map_err(|error| StoreError::Other(error.to_string()))?, page.next))
+            };
+            let (rendered, next) = store.read(read).await?;
+            rendered.iter().try_for_each(|one| out.write(one))?;
+            if next.is_none() {
+                break;
+            }
+            query.cursor = next;
+        }
     }
+    Ok(())
 }
 
 /// The files of one type.

@@ -11,26 +11,30 @@ type Parameter = (&'static str, &'static str);
 /// The parameters with which patients are searched.
 pub const PATIENT_PARAMETERS: &[Parameter] =
     &[("_id", "token"), ("identifier", "token"), ("_lastUpdated", "date"), ("_source", "uri")];
-/// The parameters with which devices and groups are searched.
-pub const OTHER_PARAMETERS: &[Parameter] = &[("_id", "token"), ("_source", "uri")];
+/// The parameters with which devices are searched.
+pub const DEVICE_PARAMETERS: &[Parameter] = &[("_id", "token"), ("patient", "reference"), ("_source", "uri")];
+/// The parameters with which groups are searched.
+pub const GROUP_PARAMETERS: &[Parameter] = &[("_id", "token"), ("_source", "uri")];
+/// The day on which the statement last changed.
+const DATE: &str = "2026-11-29";
 
 /// The types, with their parameters and the definition of their bulk export.
 pub const TYPES: &[(&str, &[Parameter], Option<&str>)] = &[
     ("Observation", observation_query::PARAMETERS, None),
     ("Patient", PATIENT_PARAMETERS, Some("patient-export")),
-    ("Device", OTHER_PARAMETERS, None),
-    ("Group", OTHER_PARAMETERS, Some("group-export")),
+    ("Device", DEVICE_PARAMETERS, None),
+    ("Group", GROUP_PARAMETERS, Some("group-export")),
 ];
 
-/// Builds the statement. `url` is the base address as clients reach it, `date` an ISO 8601 date.
-pub fn statement(base: Base, url: &str, date: &str) -> Value {
+/// Builds the statement. `url` is the base address as clients reach it.
+pub fn statement(base: Base, url: &str) -> Value {
     let resource = |(kind, parameters, export): &(&str, &[Parameter], Option<&str>)| {
         let parameters: Vec<Value> =
             parameters.iter().map(|(name, kind)| json!({ "name": name, "type": kind })).collect();
         let mut resource = json!({
             "type": kind,
             "interaction": [{ "code": "read" }, { "code": "search-type" }],
-            "versioning": "versioned",
+            "versioning": "no-version",
             "readHistory": false,
             "conditionalRead": "not-match",
             "searchParam": parameters,
@@ -47,7 +51,7 @@ pub fn statement(base: Base, url: &str, date: &str) -> Value {
     json!({
         "resourceType": "CapabilityStatement",
         "status": "active",
-        "date": date,
+        "date": DATE,
         "kind": "instance",
         "software": { "name": "jhe-ow", "version": env!("CARGO_PKG_VERSION") },
         "implementation": { "description": "Observations of wearables, of one study", "url": url },
@@ -56,8 +60,9 @@ pub fn statement(base: Base, url: &str, date: &str) -> Value {
         "instantiates": ["http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data"],
         "rest": [{
             "mode": "server",
-            "documentation": "Searches also take _count, _sort (date, -date), _summary=count, _total, _format and _pretty. \
-                              Pages are linked by 'next'. patient._has:Group:member:_id names a study.",
+            "documentation": "Searches also take _count, _summary=count, _total, _format and _pretty, those for observations \
+                              _sort (date, -date). Pages are linked by 'next'. patient._has:Group:member:_id names a study. \
+                              A search may be a form, with POST to _search.",
             "security": security,
             "operation": [{
                 "name": "export",

@@ -44,9 +44,9 @@ fn parse_value(value: &str) -> Result<Interval, String> {
     };
     let padded = format!("{value}{}", "0000-01-01".get(value.len()..).unwrap_or_default());
     let day: Date = padded.parse().map_err(|_| bad())?;
-    let end = day.checked_add(length).map_err(|_| bad())?;
-    let midnight = |day: Date| midnight_in(&TimeZone::UTC, day).map_err(|_| bad());
-    Ok(Interval { from: midnight(day)?, until: midnight(end)? })
+    // The last days of the calendar stand for "no end".
+    let midnight = |day: Date| midnight_in(&TimeZone::UTC, day).unwrap_or(Timestamp::MAX);
+    Ok(Interval { from: midnight(day), until: day.checked_add(length).map_or(Timestamp::MAX, midnight) })
 }
 
 fn parse_time(value: &str) -> Option<Interval> {
@@ -100,6 +100,9 @@ mod tests {
         assert_eq!(parse("ge2026-11-29").unwrap(), Interval { from: day.from, ..ALWAYS });
         assert_eq!(parse("gt2026-11-29").unwrap(), Interval { from: day.until, ..ALWAYS });
         assert_eq!(parse("le2026-11-29").unwrap(), Interval { until: day.until, ..ALWAYS });
+        for open in ["le9999-12-31", "lt9999-12-31", "ge0001-01-01"] {
+            assert_eq!(parse(open).unwrap(), ALWAYS, "{open}");
+        }
         assert_eq!(parse("lt2026-11-29").unwrap(), Interval { until: day.from, ..ALWAYS });
     }
 

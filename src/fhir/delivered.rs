@@ -6,7 +6,8 @@ use crate::store::outbox::enqueue::{DAILY_TOTAL_QUIET_PERIOD, QUIET_PERIOD};
 use crate::store::samples::reading::EarlierValue;
 
 /// Returns the values of an observation that JHE has or would have, the oldest first, each with the time of its last
-/// change. The current value is among them, unless it is an earlier one that came back.
+/// change: of a first value that of its replacement. The current value is among them, unless it is an earlier one that
+/// came back.
 ///
 /// For a patient of JHE the store knows which values JHE got. For others the rule of the export decides: a value that
 /// was replaced before its quiet period was over is not delivered.
@@ -27,9 +28,10 @@ pub fn delivered_values(
             (false, false, None) => true,
             (false, false, Some(_)) => lasted >= QUIET_PERIOD,
         };
+        let updated = since.unwrap_or(replaced);
         since = Some(replaced);
         if is_shown && !is_same_as_last(&delivered, &observation) {
-            delivered.push((observation, replaced));
+            delivered.push((observation, updated));
         }
     }
     if !is_same_as_last(&delivered, &current) {

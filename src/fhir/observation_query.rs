@@ -4,8 +4,8 @@ use crate::fhir::base::Base;
 use crate::fhir::cursor::Cursor;
 use crate::fhir::dates::{self, ALWAYS};
 use crate::fhir::parameters::{
-    GivenParameter, Paging, ParameterError, ParsedParameters, SOURCE, Token, is_own_source, parse_patients,
-    parse_study, parse_tokens,
+    GivenParameter, Paging, ParameterError, ParsedParameters, SOURCE, Token, is_own_source, narrow,
+    parse_ids, parse_patients, parse_study, parse_tokens,
 };
 use crate::model::catalog::{loinc, series};
 use crate::model::consent_intervals::Interval;
@@ -92,17 +92,13 @@ impl ObservationQuery {
         let GivenParameter { name, value } = *given;
         let date = || dates::parse(value).map_err(|why| given.bad(&why));
         match name {
-            "patient" | "subject" | "subject:Patient" => {
-                let mut named = parse_patients(given)?;
-                if let Some(earlier) = &self.patients {
-                    named.retain(|one| earlier.contains(one));
-                }
-                self.patients = Some(named);
+            "patient" | "subject" | "patient:Patient" | "subject:Patient" => {
+                narrow(&mut self.patients, parse_patients(given)?);
             }
             "patient._has:Group:member:_id" | "subject._has:Group:member:_id" => {
                 self.study = Some(parse_study(given)?);
             }
-            "_id" => self.ids = Some(value.split(',').map(str::to_owned).collect()),
+            "_id" => narrow(&mut self.ids, parse_ids(given)),
             "code" => self.codes.push(parse_tokens(given)?),
             "category" => self.categories.push(parse_tokens(given)?),
             "date" => self.measured = dates::intersect(self.measured, date()?),

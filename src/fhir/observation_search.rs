@@ -1,5 +1,5 @@
-//! Finds the observations of a page. Each page is one short read: streams are merged by time from a cursor on, with a
-//! few rows of each in memory, so that neither the length of the search nor a slow reader costs anything.
+//! Finds the observations of a page. Streams are merged by time from a cursor on, with a few rows of each in memory. A
+//! read ends after a number of rows and participants, full page or not, so that no reader holds a snapshot for long.
 
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -10,20 +10,21 @@ use crate::common::time::Timestamp;
 use crate::fhir::cursor::Cursor;
 use crate::fhir::delivered::delivered_values;
 use crate::fhir::observation_query::{ObservationQuery, Order};
-use crate::fhir::parameters::MAX_COUNT;
 use crate::model::consent_intervals::{ConsentIntervals, Interval};
 use crate::model::observation::{Observation, StreamInfo};
-use crate::model::patient::PatientId;
 use crate::model::study::{Enrolment, Study};
-use crate::store::error::StoreResult;
+use crate::store::error::{StoreError, StoreResult};
 use crate::store::samples::commit::is_allowed;
 use crate::store::samples::reading::{self, CommittedObservation, ReadableParticipant};
 
-/// Rows that one read visits at most; a few milliseconds.
+/// Rows that one read visits at most: tens of milliseconds.
 const BUDGET: usize = 20_000;
-/// Rows that are read of a stream at a time.
-const FEWEST_ROWS: usize = 8;
+/// Rows in whose time a participant's consents and streams are read.
+const ROWS_OF_A_PARTICIPANT: usize = 40;
+/// Rows that are read of a stream at a time, at most.
 const MOST_ROWS: usize = 1000;
+/// Streams that can be sorted together: each page looks at the next row of all of them.
+const MOST_SORTED_STREAMS: usize = 1000;
 
 /// An observation that may be read.
 #[derive(Debug, Clone)]
@@ -53,12 +54,7 @@ pub fn find_page(
     let mut search = Search::new(db, study, query, limit);
     match (&query.ids, query.order) {
         _ if !query.is_own_source => {}
-        (Some(ids), _) => {
-            for id in ids.iter().take(MAX_COUNT) {
-                let found = search.find_by_id(id)?;
-                search.page.found.extend(found);
-            }
-        }
+        (Some(ids), _) => search.one_by_one(ids)?,
         (None, Order::ByPatient) => search.patient_by_patient()?,
         (None, Order::OldestFirst | Order::NewestFirst) => search.all_together()?,
     }
@@ -94,12 +90,29 @@ impl<'a> Search<'a> {
         Self { db, study, query, limit, visited: 0, commits, page }
     }
 
+    /// Finds the observations with these ids. The cursor's `skip` is the number of ids before the page.
+    fn one_by_one(&mut self, ids: &[String]) -> StoreResult<()> {
+        let skipped = self.query.cursor.map_or(0, |cursor| cursor.skip);
+        for (number, id) in (0..).zip(ids).filter(|(number, _)| *number >= skipped) {
+            if self.page.found.len() == self.limit || self.visited >= BUDGET {
+                let (instant, stream) = (Timestamp::MIN, 0);
+                self.page.next = Some(Cursor { patient: 0, instant, stream, skip: number });
+                return Ok(());
+            }
+            self.visited += ROWS_OF_A_PARTICIPANT;
+            let found = self.find_by_id(id)?;
+            self.page.found.extend(found);
+        }
+        Ok(())
+    }
+
     /// Returns the observation with an id of [`FoundObservation::id`].
     fn find_by_id(&mut self, id: &str) -> StoreResult<Option<FoundObservation>> {
         let db = self.db;
         let Some((stream, place)) = id.split_once('-') else { return Ok(None) };
         let Ok(stream) = stream.parse::<i64>() else { return Ok(None) };
-        let (place, _) = place.rsplit_once("-r").unwrap_or((place, ""));
+        let revision = place.rsplit_once("-r").filter(|(_, number)| number.parse::<u32>().is_ok());
+        let place = revision.map_or(place, |(place, _)| place);
         let instant = match place.parse::<i64>() {
             Ok(micros) => Some(Timestamp::from_micros(micros)),
             Err(_) => reading::find_event(db, stream, place)?,
@@ -123,6 +136,7 @@ impl<'a> Search<'a> {
         let mut after = resume.map_or(i64::MIN, |cursor| cursor.patient.saturating_sub(1));
         while let Some(participant) = self.next_participant(after)? {
             after = participant.patient.get();
+            self.visited += ROWS_OF_A_PARTICIPANT;
             let resume = resume.take().filter(|cursor| cursor.patient == after);
             let sources = self.sources(&participant)?;
             if self.merge(sources, resume, after)? {
@@ -144,21 +158,17 @@ impl<'a> Search<'a> {
         while let Some(participant) = self.next_participant(after)? {
             after = participant.patient.get();
             sources.extend(self.sources(&participant)?);
+            if sources.len() > MOST_SORTED_STREAMS {
+                let text = "_sort: these are too many patients to sort together; name some with 'patient', or leave _sort out";
+                return Err(StoreError::Refused(text.to_owned()));
+            }
         }
         self.merge(sources, self.query.cursor, 0).map(drop)
     }
 
     /// Returns the participant with the lowest id above `after` among those that the query names.
     fn next_participant(&self, after: i64) -> StoreResult<Option<ReadableParticipant>> {
-        let Some(patients) = &self.query.patients else {
-            return reading::find_next(self.db, self.study.id, after);
-        };
-        for id in patients.iter().filter(|id| **id > after) {
-            if let Some(found) = reading::find(self.db, self.study.id, PatientId::new(*id))? {
-                return Ok(Some(found));
-            }
-        }
-        Ok(None)
+        reading::find_next_of(self.db, self.study.id, self.query.patients.as_deref(), after)
     }
 
     fn sources(&self, participant: &ReadableParticipant) -> StoreResult<Vec<Source>> {
@@ -167,12 +177,11 @@ impl<'a> Search<'a> {
         for stream in reading::list_streams(self.db, self.study, participant)? {
             let allowed = participant.allowed.get(&stream.code);
             let Some(allowed) = allowed.filter(|_| self.query.accepts(&stream)) else { continue };
-            let wanted = allowed.within(self.query.measured);
-            let Some(Interval { from, until }) = wanted.span() else { continue };
+            let Some(Interval { from, until }) = allowed.within(self.query.measured).span() else { continue };
             sources.push(Source {
                 stream: Arc::new(stream),
                 enrolment: Arc::clone(&enrolment),
-                allowed: wanted,
+                allowed: allowed.clone(),
                 range: (from, Timestamp::from_micros(until.micros() - 1)),
                 rows: VecDeque::new(),
                 is_read_to_the_end: false,
@@ -189,7 +198,7 @@ impl<'a> Search<'a> {
                 source.resume(cursor, is_newest_first);
             }
         }
-        let rows = (self.limit / sources.len().max(1) + 1).clamp(FEWEST_ROWS, MOST_ROWS);
+        let rows = (self.limit / sources.len().max(1) + 1).min(MOST_ROWS);
         // The greatest comes first: the newest or, with the sign changed, the oldest.
         let key = |at: Timestamp| if is_newest_first { at.micros() } else { -at.micros() };
         let mut heads = BinaryHeap::with_capacity(sources.len());
@@ -229,7 +238,9 @@ impl<'a> Search<'a> {
     /// Returns the resources that a row stands for: its current value or, with documents, each delivered one.
     fn values(&mut self, source: &Source, row: CommittedObservation) -> StoreResult<Vec<FoundObservation>> {
         let CommittedObservation { observation, commit } = row;
-        if !is_allowed(&source.allowed, observation.instant, observation.frame()) {
+        let Interval { from, until } = self.query.measured;
+        let is_wanted = from <= observation.instant && observation.instant < until;
+        if !is_wanted || !is_allowed(&source.allowed, observation.instant, observation.frame()) {
             return Ok(Vec::new());
         }
         let updated = self.commit_time(commit)?;

@@ -155,12 +155,32 @@ pub fn parse_tokens(given: &GivenParameter<'_>) -> Result<Vec<Token>, ParameterE
 
 /// Parses the ids of patients between commas: `7` or `Patient/7`.
 pub fn parse_patients(given: &GivenParameter<'_>) -> Result<Vec<i64>, ParameterError> {
-    let parse = |text: &str| text.strip_prefix("Patient/").unwrap_or(text).parse();
+    // A reference may be the whole address of the patient.
+    let parse = |text: &str| match text.rsplit_once('/') {
+        Some((kind, id)) if kind == "Patient" || kind.ends_with("/Patient") => id.parse(),
+        _ => text.parse(),
+    };
     let ids: Result<Vec<i64>, _> = given.value.split(',').map(parse).collect();
     let mut ids = ids.map_err(|_| given.bad("the ids of patients are numbers"))?;
     ids.sort_unstable();
     ids.dedup();
     Ok(ids)
+}
+
+/// Parses ids between commas; the same one counts once.
+pub fn parse_ids(given: &GivenParameter<'_>) -> Vec<String> {
+    let mut ids: Vec<String> = given.value.split(',').map(str::to_owned).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// Narrows what is wanted to `named`: a parameter that is given twice has to match twice.
+pub fn narrow<T: PartialEq>(wanted: &mut Option<Vec<T>>, mut named: Vec<T>) {
+    if let Some(earlier) = wanted {
+        named.retain(|one| earlier.contains(one));
+    }
+    *wanted = Some(named);
 }
 
 /// Parses the number of a study.

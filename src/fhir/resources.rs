@@ -114,7 +114,11 @@ fn document_observation(id: &str, found: &FoundObservation) -> serde_json::Resul
         id,
         meta: Meta { last_updated: last_updated.to_string(), source: OWN_SOURCE },
         identifier: [Identifier { system: &stream.system, value: &identifier }],
-        status: status(observation),
+        status: match status(observation) {
+            // JHE stores this status and answers with the other one; the identifier tells a revision.
+            "corrected" => "final",
+            status => status,
+        },
         code: Concept {
             coding: [Coding { system: &stream.code_system, code: &stream.code, display: &stream.display }],
         },

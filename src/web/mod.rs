@@ -13,7 +13,6 @@ pub(crate) mod chart;
 pub(crate) mod connections;
 pub(crate) mod csrf;
 pub(crate) mod fhir;
-pub(crate) mod file_stream;
 pub(crate) mod framing;
 pub(crate) mod gate;
 pub(crate) mod health;

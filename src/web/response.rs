@@ -3,6 +3,7 @@
 use cookie::SameSite;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use maud::{Markup, html};
+use tokio_util::io::ReaderStream;
 use warp::reply::{Reply, Response};
 
 use crate::app::rate_limit::TooManyRequests;
@@ -18,6 +19,8 @@ use crate::web::reader::Reader;
 const SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; \
                                form-action 'self'; frame-ancestors 'none'";
 
+/// Bytes of a chunk of a file.
+const FILE_CHUNK: usize = 64 * 1024;
 /// Browsers that used https once use it for a year.
 const HSTS: &str = "max-age=31536000";
 
@@ -60,6 +63,13 @@ pub(crate) fn with_type(kind: &'static str, body: impl Into<String>) -> Response
     let mut response = body.into().into_response();
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response
+}
+
+/// Answers with a file, which is read in chunks as fast as the client takes them. The file stays readable after its name
+/// is gone.
+pub(crate) fn stream_file(file: std::fs::File) -> Response {
+    let chunks = ReaderStream::with_capacity(tokio::fs::File::from_std(file), FILE_CHUNK);
+    warp::reply::stream(chunks).into_response()
 }
 
 pub(crate) fn json(status: StatusCode, body: &serde_json::Value) -> Response {

@@ -125,7 +125,7 @@ fn names_of(method: &Method) -> &'static [&'static str] {
 fn method_not_allowed(request: &Request, allow: &str) -> Response {
     let status = StatusCode::METHOD_NOT_ALLOWED;
     let mut response = if is_api(&request.path) {
-        json_response(status, &json!({ "error": "Method not allowed" }))
+        json_response(status, &json!({ "error": "Method not allowed", "detail": "Method not allowed." }))
     } else {
         let refusal = Refusal::of_key(status, "error-method", "error-method-text");
         request.refusal_response(refusal.link("/", Phrase::key("error-to-start")))
@@ -140,7 +140,7 @@ fn not_found(request: &Request, gate: &Gate) -> Response {
     match gate.app() {
         Err(failure) => gate::unavailable(request, &failure),
         Ok(_) if is_api(&request.path) => {
-            json_response(StatusCode::NOT_FOUND, &json!({ "error": "Not found" }))
+            json_response(StatusCode::NOT_FOUND, &json!({ "error": "Not found", "detail": "Not found." }))
         }
         Ok(_) if request.path.starts_with("/FHIR/") => {
             let text =

@@ -73,6 +73,47 @@ pub fn find_next(db: &Connection, study: StudyId, after: i64) -> StoreResult<Opt
     Ok(None)
 }
 
+/// The consents of a participant at one moment. Equal states allow the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsentState {
+    /// The commit since which a reader needs everything of the participant anew.
+    pub changed_at_commit: i64,
+    /// Numbers of the grants and withdrawals, and the last ones' times: two changes may fall into one commit.
+    consents: String,
+}
+
+/// Returns the state of each participant whose consent is active, by patient id.
+pub fn list_states(db: &Connection, study: StudyId) -> StoreResult<BTreeMap<i64, ConsentState>> {
+    let mut query = db.prepare_cached(&format!(
+        "SELECT patient_id, changed_at_commit,
+                (SELECT concat_ws(' ', count(*), count(withdrawn_at), max(granted_at), max(withdrawn_at),
+                                  max(data_erased_at))
+                 FROM consents WHERE consents.patient_id = patients.id)
+         FROM enrolments JOIN patients ON patients.id = patient_id
+         WHERE study_id = ?1 AND {NOT_ERASED} AND {ACTIVE_CONSENT}"
+    ))?;
+    let rows = query.query_map([study], |row| {
+        Ok((row.get(0)?, ConsentState { changed_at_commit: row.get(1)?, consents: row.get(2)? }))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Returns the first participant with an id above `after` whose consent is active, of all or of these, which are sorted.
+pub fn find_next_of(
+    db: &Connection,
+    study: StudyId,
+    patients: Option<&[i64]>,
+    after: i64,
+) -> StoreResult<Option<ReadableParticipant>> {
+    let Some(patients) = patients else { return find_next(db, study, after) };
+    for id in patients.iter().filter(|id| **id > after) {
+        if let Some(found) = find(db, study, PatientId::new(*id))? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
 /// Returns a participant whose consent is active.
 pub fn find(db: &Connection, study: StudyId, patient: PatientId) -> StoreResult<Option<ReadableParticipant>> {
     let id = patient.get();

@@ -33,7 +33,9 @@ pub(crate) fn public_base(app: &App, request: &Request) -> String {
 
 /// Refuses a client that accepts no JSON.
 pub(crate) fn check_accept(request: &Request) -> Result<(), Refusal> {
-    let accept = request.header(header::ACCEPT).unwrap_or_default();
+    // The parameter takes precedence over the header.
+    let format = Some(request.query.get("_format")).filter(|format| !format.is_empty());
+    let accept = format.or(request.header(header::ACCEPT)).unwrap_or_default();
     let is_any = |one: &str| {
         one.trim().is_empty() || one.trim().starts_with("*/*") || one.trim().starts_with("application/*")
     };
@@ -45,10 +47,18 @@ pub(crate) fn check_accept(request: &Request) -> Result<(), Refusal> {
 
 /// Returns true if the client wants unknown parameters to be ignored.
 pub(crate) fn is_lenient(request: &Request) -> bool {
+    has_preference(request, "handling=lenient")
+}
+
+/// Returns true if the client sends this preference (RFC 7240).
+pub(crate) fn has_preference(request: &Request, wanted: &str) -> bool {
     let values = request.headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
-    values
-        .flat_map(|value| value.split([',', ';']))
-        .any(|one| one.trim().eq_ignore_ascii_case("handling=lenient"))
+    values.flat_map(|value| value.split([',', ';'])).any(|one| one.trim().eq_ignore_ascii_case(wanted))
+}
+
+/// Returns the parameters of a search, from the address and from the form of a search by POST.
+pub(crate) fn search_parameters(request: &Request) -> Vec<(String, String)> {
+    [request.query.pairs(), request.form().pairs()].concat()
 }
 
 /// Builds a refusal, which is answered as an `OperationOutcome`.

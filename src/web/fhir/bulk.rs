@@ -8,19 +8,22 @@ use crate::app::bulk_jobs::{BulkJob, BulkState};
 use crate::app::state::App;
 use crate::common::time::Timestamp;
 use crate::fhir::base::Base;
-use crate::fhir::bulk::{self, BulkRequest, BulkType};
+use crate::fhir::bulk::{BulkRequest, BulkType, have_same_consents};
 use crate::fhir::observation_query::ObservationQuery;
 use crate::fhir::parameters::{GivenParameter, ParameterError};
 use crate::model::audit_detail::AuditDetail;
 use crate::store::privacy::audit;
-use crate::web::fhir::answer::{base_url, is_lenient, not_authorized, refusal};
-use crate::web::file_stream;
+use crate::store::samples::reading;
+use crate::web::fhir::answer::{base_url, check_accept, has_preference, is_lenient, not_authorized, refusal};
+use crate::web::fhir::observations::check_visible;
 use crate::web::request::Request;
-use crate::web::response::{HandlerResult, Refusal, with_retry_after, with_status, with_type};
+use crate::web::response::{HandlerResult, Refusal, stream_file, with_retry_after, with_status, with_type};
 use crate::web::study_reader::StudyReader;
 
 /// Seconds after which a client asks again.
 const RETRY_AFTER: u64 = 1;
+/// The parameters of a filter.
+const FILTERS: [&str; 6] = ["patient=", "subject=", "code=", "category=", "date=", "_lastUpdated="];
 /// The media type of the files, as the specification names it.
 const NDJSON: &str = "application/fhir+ndjson";
 
@@ -38,12 +41,16 @@ pub(crate) async fn export_study(app: &App, request: &Request, reader: &StudyRea
 }
 
 async fn start(app: &App, request: &Request, reader: &StudyReader) -> HandlerResult {
-    let prefer = request.headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
-    if !prefer.flat_map(|value| value.split([',', ';'])).any(|one| one.trim() == "respond-async") {
+    check_accept(request)?;
+    if !has_preference(request, "respond-async") {
         let text = "An export runs in the background: send Prefer: respond-async.";
         return Err(refusal(StatusCode::BAD_REQUEST, text));
     }
     let wanted = parse(app, request, reader)?;
+    if let Some(filter) = &wanted.filter {
+        check_visible(app, reader, filter).await?;
+    }
+    record(app, reader, "study.bulk-export", &wanted.types).await?;
     let base = base_url(app, request, wanted.base);
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(request.query.pairs()).finish();
     let path = request.path.strip_prefix(wanted.base.path()).unwrap_or_default();
@@ -53,7 +60,6 @@ async fn start(app: &App, request: &Request, reader: &StudyReader) -> HandlerRes
         let refused = refusal(StatusCode::TOO_MANY_REQUESTS, text);
         return Err(Refusal { retry_after: Some(RETRY_AFTER * 60), ..refused });
     };
-    record(app, reader, "study.bulk-export").await?;
     let mut response = with_status(StatusCode::ACCEPTED, warp::reply::reply().into_response());
     if let Ok(location) = HeaderValue::try_from(format!("{base}/bulk/{id}")) {
         response.headers_mut().insert(header::CONTENT_LOCATION, location);
@@ -100,6 +106,10 @@ fn parse(app: &App, request: &Request, reader: &StudyReader) -> Result<BulkReque
                 if wanted.filter.is_some() {
                     return Err(given.bad("only one filter is supported"));
                 }
+                if filter.split('&').any(|one| !FILTERS.iter().any(|name| one.starts_with(name))) {
+                    let text = "a filter has patient, subject, code, category, date and _lastUpdated";
+                    return Err(given.bad(text));
+                }
                 // Commas within the filter arrive encoded a second time.
                 let filter: Vec<_> = form_urlencoded::parse(filter.as_bytes()).into_owned().collect();
                 let (query, ..) = ObservationQuery::parse(wanted.base, &filter, is_lenient(request))?;
@@ -131,8 +141,8 @@ async fn find(app: &App, request: &Request, reader: &StudyReader) -> Result<Bulk
         return Ok(job);
     }
     let study = reader.study().id;
-    let consents = reader.read(app, move |db| bulk::list_consents(db, study)).await?;
-    if job.consents.iter().any(|(patient, allowed)| consents.get(patient) != Some(allowed)) {
+    let now = reader.read(app, move |db| reading::list_states(db, study)).await?;
+    if !have_same_consents(&job.participants, &now) {
         app.bulk_jobs.remove(id);
         let text = "A participant has changed a consent since this export began, so its files were removed. Start a new one.";
         return Err(refusal(StatusCode::GONE, text));
@@ -179,7 +189,7 @@ pub(crate) async fn file(app: &App, request: &Request, reader: &StudyReader) -> 
         return Err(refusal(StatusCode::NOT_FOUND, "This export has no such file; its status lists them."));
     };
     reader.record_read(app, "file", usize::try_from(count).unwrap_or(usize::MAX)).await?;
-    let mut response = warp::reply::stream(file_stream::stream(file)).into_response();
+    let mut response = stream_file(file);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(NDJSON));
     Ok(response)
 }
@@ -190,13 +200,19 @@ pub(crate) async fn delete(app: &App, request: &Request, reader: &StudyReader) -
         return Err(refusal(StatusCode::NOT_FOUND, "There is no such export."));
     }
     app.bulk_jobs.remove(id);
-    record(app, reader, "study.bulk-delete").await?;
+    record(app, reader, "study.bulk-delete", &[]).await?;
     Ok(with_status(StatusCode::ACCEPTED, warp::reply::reply().into_response()))
 }
 
-async fn record(app: &App, reader: &StudyReader, action: &'static str) -> Result<(), Refusal> {
+async fn record(
+    app: &App,
+    reader: &StudyReader,
+    action: &'static str,
+    types: &[BulkType],
+) -> Result<(), Refusal> {
     let (now, token) = (app.clock.now(), reader.token());
     let detail = AuditDetail::from("study").with(token.study).with("token").with(token.id);
+    let detail = types.iter().fold(detail, |detail, kind| detail.with(kind.as_str()));
     let made_by = token.made_by;
     Ok(app.store.write(move |db| audit::record(db, now, made_by, action, None, detail)).await?)
 }

@@ -1,28 +1,35 @@
 //! `Observation`: search and read.
 
 use rusqlite::Connection;
+use tokio::sync::Semaphore;
 
 use crate::app::state::App;
 use crate::fhir::base::Base;
 use crate::fhir::cursor::Cursor;
-use crate::fhir::observation_query::ObservationQuery;
+use crate::fhir::observation_query::{ObservationQuery, Order};
 use crate::fhir::observation_search;
 use crate::fhir::parameters::MAX_COUNT;
 use crate::fhir::resources::{self, Resource};
 use crate::model::patient::PatientId;
 use crate::store::error::StoreError;
 use crate::store::samples::reading;
-use crate::web::fhir::answer::{self, SearchPage, bundle, check_accept, is_lenient, no_such, not_authorized};
+use crate::web::fhir::answer::{
+    self, SearchPage, bundle, check_accept, is_lenient, no_such, not_authorized, search_parameters,
+};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal};
 use crate::web::study_reader::StudyReader;
 
 const OBSERVATION: &str = "Observation";
+/// Reads of a search at most: a million rows, or 25,000 participants. Then comes an empty page with a link to the next.
+const MOST_READS: usize = 50;
+static COUNTING: Semaphore = Semaphore::const_new(1);
 
 pub(crate) async fn search(app: &App, request: &Request, reader: &StudyReader) -> HandlerResult {
     check_accept(request)?;
     let base = Base::of(request.pattern);
-    let (query, paging, parsed) = ObservationQuery::parse(base, request.query.pairs(), is_lenient(request))?;
+    let (query, paging, parsed) =
+        ObservationQuery::parse(base, &search_parameters(request), is_lenient(request))?;
     check_visible(app, reader, &query).await?;
     let wants_total = paging.is_summary || paging.has_total;
     let total = if wants_total { Some(count(app, reader, &query).await?) } else { None };
@@ -48,7 +55,11 @@ pub(crate) async fn read(app: &App, request: &Request, reader: &StudyReader) -> 
 }
 
 /// Refuses a study and patients that the token may not read.
-async fn check_visible(app: &App, reader: &StudyReader, query: &ObservationQuery) -> Result<(), Refusal> {
+pub(crate) async fn check_visible(
+    app: &App,
+    reader: &StudyReader,
+    query: &ObservationQuery,
+) -> Result<(), Refusal> {
     let study = reader.study().id;
     if let Some(other) = query.study.filter(|named| *named != study) {
         return Err(not_authorized("Group", other));
@@ -79,8 +90,10 @@ async fn find_page(
     if limit == 0 {
         return Ok((Vec::new(), None));
     }
+    let mut reads = 0;
     loop {
         let (wanted, study) = (query.clone(), reader.study().clone());
+        reads += 1;
         let read = move |db: &Connection| {
             let page = observation_search::find_page(db, &study, &wanted, limit)?;
             let rendered = page.found.iter().map(|one| resources::observation(wanted.base, one));
@@ -88,7 +101,7 @@ async fn find_page(
             Ok((rendered.map_err(|error| StoreError::Other(error.to_string()))?, page.next))
         };
         let (resources, next) = reader.read(app, read).await?;
-        if !resources.is_empty() || next.is_none() {
+        if !resources.is_empty() || next.is_none() || reads == MOST_READS {
             return Ok((resources, next));
         }
         query.cursor = next;
@@ -97,7 +110,9 @@ async fn find_page(
 
 /// Counts the observations that a query finds, in reads of a page each.
 async fn count(app: &App, reader: &StudyReader, query: &ObservationQuery) -> Result<u64, Refusal> {
-    let mut query = ObservationQuery { cursor: None, ..query.clone() };
+    // One count at a time: it visits all that a search finds.
+    let _permit = COUNTING.acquire().await;
+    let mut query = ObservationQuery { cursor: None, order: Order::ByPatient, ..query.clone() };
     let mut total = 0;
     loop {
         let (wanted, study) = (query.clone(), reader.study().clone());

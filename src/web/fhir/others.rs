@@ -1,6 +1,7 @@
 //! `Patient`, `Device` and `Group`: search and read. There are few of each, and patients are read page by page.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use rusqlite::Connection;
 
@@ -9,17 +10,19 @@ use crate::fhir::base::Base;
 use crate::fhir::cursor;
 use crate::fhir::dates::{self, ALWAYS};
 use crate::fhir::parameters::{
-    GivenParameter, Paging, ParameterError, ParsedParameters, SOURCE, Token, is_own_source, parse_patients,
-    parse_study, parse_tokens,
+    GivenParameter, Paging, ParameterError, ParsedParameters, SOURCE, Token, is_own_source, narrow,
+    parse_ids, parse_patients, parse_study, parse_tokens,
 };
 use crate::fhir::resources::{self, Resource};
 use crate::model::consent_intervals::Interval;
 use crate::model::patient::PatientId;
-use crate::model::study::StudyId;
+use crate::model::study::{Study, StudyId};
 use crate::store::error::StoreResult;
 use crate::store::people::{data_source, study};
 use crate::store::samples::reading::{self, ReadableParticipant};
-use crate::web::fhir::answer::{self, SearchPage, bundle, check_accept, is_lenient, no_such, not_authorized};
+use crate::web::fhir::answer::{
+    self, SearchPage, bundle, check_accept, is_lenient, no_such, not_authorized, search_parameters,
+};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal};
 use crate::web::study_reader::StudyReader;
@@ -27,6 +30,8 @@ use crate::web::study_reader::StudyReader;
 const PATIENT: &str = "Patient";
 const DEVICE: &str = "Device";
 const GROUP: &str = "Group";
+/// Participants that one read visits at most.
+const MOST_VISITED: usize = 1000;
 
 /// A search for patients, devices or groups.
 struct Query {
@@ -50,9 +55,9 @@ impl Query {
 
     fn accept(&mut self, given: &GivenParameter<'_>) -> Result<bool, ParameterError> {
         match (given.name, self.kind) {
-            ("_id", _) => self.ids = Some(given.value.split(',').map(str::to_owned).collect()),
+            ("_id", _) => narrow(&mut self.ids, parse_ids(given)),
             ("patient", PATIENT) => {
-                self.ids = Some(parse_patients(given)?.iter().map(i64::to_string).collect());
+                narrow(&mut self.ids, parse_patients(given)?.iter().map(i64::to_string).collect());
             }
             ("patient", DEVICE) => self.patients = Some(parse_patients(given)?),
             ("identifier", PATIENT) => self.identifiers.push(parse_tokens(given)?),
@@ -75,14 +80,14 @@ impl Query {
     }
 
     /// Returns the patients that ids or identifiers name; none if all have to be tried.
-    fn candidates(&self, db: &Connection, study: StudyId) -> StoreResult<Option<Vec<PatientId>>> {
+    fn candidates(&self, db: &Connection, study: StudyId) -> StoreResult<Option<Vec<i64>>> {
         let mut found = Vec::new();
         match (&self.ids, self.identifiers.first()) {
-            (Some(ids), _) => found.extend(ids.iter().filter_map(|id| id.parse().ok()).map(PatientId::new)),
+            (Some(ids), _) => found.extend(ids.iter().filter_map(|id| id.parse::<i64>().ok())),
             (None, Some(tokens)) if tokens.iter().all(|token| !token.code().is_empty()) => {
                 for code in tokens.iter().map(Token::code) {
-                    found.extend(reading::find_by_participant(db, study, code)?);
-                    found.extend(code.parse().ok().map(PatientId::new));
+                    found.extend(reading::find_by_participant(db, study, code)?.map(PatientId::get));
+                    found.extend(code.parse::<i64>().ok());
                 }
             }
             _ => return Ok(None),
@@ -90,6 +95,31 @@ impl Query {
         found.sort_unstable();
         found.dedup();
         Ok(Some(found))
+    }
+
+    /// Finds up to `limit` patients with an id above `after`. Returns the place at which to go on, if there are more: a
+    /// read ends after a number of participants.
+    fn find_patients(
+        &self,
+        db: &Connection,
+        study: &Study,
+        shows_names: bool,
+        after: i64,
+        limit: usize,
+    ) -> StoreResult<(Vec<Resource>, Option<i64>)> {
+        let (candidates, mut found, mut last) = (self.candidates(db, study.id)?, Vec::new(), after);
+        for _ in 0..MOST_VISITED {
+            let next = reading::find_next_of(db, study.id, candidates.as_deref(), last)?;
+            let Some(one) = next else { return Ok((found, None)) };
+            if self.accepts_patient(study.id, &one) {
+                if found.len() == limit {
+                    break;
+                }
+                found.push(resources::patient(study, &one, shows_names));
+            }
+            last = one.patient.get();
+        }
+        Ok((found, Some(last)))
     }
 
     fn accepts_id(&self, id: &str) -> bool {
@@ -117,7 +147,7 @@ fn parse(
     check_accept(request)?;
     let mut query = Query::new(kind);
     let (paging, parsed) =
-        Paging::parse(request.query.pairs(), is_lenient(request), |given| query.accept(given))?;
+        Paging::parse(&search_parameters(request), is_lenient(request), |given| query.accept(given))?;
     match query.study.filter(|named| *named != reader.study().id) {
         Some(other) => Err(not_authorized("Group", other)),
         None => Ok((query, paging, parsed)),
@@ -136,52 +166,33 @@ fn parse_cursor(paging: &Paging, first: i64) -> Result<i64, ParameterError> {
 
 pub(crate) async fn search_patients(app: &App, request: &Request, reader: &StudyReader) -> HandlerResult {
     let (query, paging, parsed) = parse(request, reader, PATIENT)?;
-    let after = parse_cursor(&paging, i64::MIN)?;
-    let study = reader.study().clone();
-    let limit = if paging.is_summary { usize::MAX } else { paging.count };
-    let shows_names = reader.token().shows_names;
-    let read = move |db: &Connection| {
-        let (mut found, mut next) = (Vec::new(), None);
-        let mut visit = |one: ReadableParticipant| {
-            if query.accepts_patient(study.id, &one) {
-                if found.len() == limit {
-                    next = Some(cursor::encode([one.patient.get().saturating_sub(1)]));
-                    return false;
-                }
-                found.push(resources::patient(&study, &one, shows_names));
-            }
-            true
-        };
-        if let Some(candidates) = query.candidates(db, study.id)? {
-            for id in candidates.into_iter().filter(|id| id.get() > after) {
-                let Some(one) = reading::find(db, study.id, id)? else { continue };
-                if !visit(one) {
-                    break;
-                }
-            }
-        } else {
-            let mut after = after;
-            while let Some(one) = reading::find_next(db, study.id, after)? {
-                after = one.patient.get();
-                if !visit(one) {
-                    break;
-                }
-            }
-        }
-        let is_complete = after == i64::MIN && next.is_none();
-        let total = match (query.is_narrowed(), is_complete) {
-            (false, _) => Some(reading::count(db, study.id)?),
-            (true, true) => i64::try_from(found.len()).ok(),
-            // A count would read every participant.
-            (true, false) => None,
-        };
-        Ok((found, next, total.and_then(|total| u64::try_from(total).ok())))
+    let (id, mut next) = (reader.study().id, Some(parse_cursor(&paging, i64::MIN)?));
+    let total = if query.is_narrowed() {
+        None
+    } else {
+        u64::try_from(reader.read(app, move |db| reading::count(db, id)).await?).ok()
     };
-    let (mut found, mut next, total) = reader.read(app, read).await?;
-    reader.record_read(app, PATIENT, found.len()).await?;
+    let (query, is_first) = (Arc::new(query), paging.cursor.is_none());
+    let limit = match (paging.is_summary, total) {
+        (true, Some(_)) => 0,
+        (true, None) => usize::MAX,
+        (false, _) => paging.count,
+    };
+    let mut found = Vec::new();
+    while let Some(after) = next.filter(|_| found.len() < limit) {
+        let (query, study, missing) = (Arc::clone(&query), reader.study().clone(), limit - found.len());
+        let shows_names = reader.token().shows_names;
+        let read = move |db: &Connection| query.find_patients(db, &study, shows_names, after, missing);
+        let (read, place) = reader.read(app, read).await?;
+        found.extend(read);
+        next = place;
+    }
+    let total = total.or((is_first && next.is_none()).then_some(found.len() as u64));
     if paging.is_summary {
         (found, next) = (Vec::new(), None);
     }
+    reader.record_read(app, PATIENT, found.len()).await?;
+    let next = next.map(|place| cursor::encode([place]));
     let page = SearchPage { resources: &found, total, next, paging: &paging, parsed: &parsed };
     Ok(bundle(app, request, PATIENT, &page))
 }

@@ -99,6 +99,16 @@ fn types_and_times_narrow_an_export() {
     let filter = "_type=Observation&_typeFilter=Observation%3Fcategory%3Dvital-signs%252Cactivity";
     assert_eq!(export(filter)["Observation"].len(), 49);
     assert!(export("_type=Observation&_typeFilter=Observation%3Fcategory%3Dexam").is_empty());
+    for filter in ["_id%3D1", "_source%3Dhere", "_count%3D1"] {
+        let path = format!("/FHIR/R4/$export?_typeFilter=Observation%3F{filter}");
+        assert_eq!(notebook.send(Method::GET, &path, ASYNC).status, 400, "{filter}");
+    }
+    let stranger = "/FHIR/R4/$export?_typeFilter=Observation%3Fpatient%3D99";
+    assert_eq!(notebook.send(Method::GET, stranger, ASYNC).status, 403);
+    // Whoever changes a consent comes whole.
+    world.consent_to("2", STEPS, "--withdraw");
+    let since = export("_type=Observation&_since=2026-11-21T15:59:00Z");
+    assert_eq!(since["Observation"].len(), 1 + 24);
     for (query, named) in [
         ("_type=Medication", "_type"),
         ("_since=yesterday", "_since"),

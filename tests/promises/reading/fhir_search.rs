@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use jhe_ow::simulator::event::Event;
 use jhe_ow::simulator::samples_table::Row;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::dataset::tables::study_of;
 use crate::support::harness::*;
 use crate::support::notebook::*;
 use crate::support::running_daemon::*;
@@ -84,6 +86,9 @@ fn parameters_narrow_the_search() {
         ("date=ge2026-11-21T13:00:00Z", 24),
         ("date=ge2026-11-21T13:00&date=lt2026-11-21T13:30", 12),
         ("date=2026-11-21", 48),
+        ("date=ge2026&date=le9999-12-31", 48),
+        ("patient:Patient=1", 24),
+        ("patient=http://127.0.0.1/FHIR/R4/Patient/1", 24),
         ("date=gt2026-11-21", 0),
         ("_lastUpdated=ge2026-11-21T14:00:00Z", 48),
         ("_lastUpdated=gt2026-11-21T14:00:00Z", 0),
@@ -96,7 +101,15 @@ fn parameters_narrow_the_search() {
     let all = notebook.json("/FHIR/R4/Observation?_total=accurate&_count=2");
     assert_eq!((&all["total"], resources(&all).len()), (&48.into(), 2));
     let ids: Vec<String> = resources(&all).iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect();
-    assert_eq!(total(&notebook, &format!("_id={},none", ids.join(","))), 2);
+    assert_eq!(total(&notebook, &format!("_id={0},none,{0}", ids.join(","))), 2, "an id counts once");
+    assert_eq!(total(&notebook, &format!("_id={}&_id={}", ids[0], ids[1])), 0, "both have to match");
+    let one_by_one = format!("/FHIR/R5/Observation?_id={}&_count=1", ids.join(","));
+    assert_eq!(notebook.crawl(&one_by_one).len(), 2);
+    let headers = [("Authorization", format!("Bearer {}", notebook.token))];
+    let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let form: &[(&str, &str)] = &[("patient", "1"), ("_count", "3")];
+    let posted = notebook.visitor.send(Method::POST, "/FHIR/R4/Observation/_search", &headers, Some(form));
+    assert_eq!((posted.status, resources(&posted.json()).len()), (200, 3), "{}", posted.body);
     for (query, expected) in [
         ("", 2),
         ("_id=1", 1),
@@ -135,7 +148,14 @@ fn each_delivered_revision_is_a_resource_as_at_jhe_and_elsewhere_one_resource_ha
     let at_instant = format!("Observation?patient=1&date={instant}");
     let as_at_jhe = resources(&notebook.json(&format!("/FHIR/R5/{at_instant}")));
     let statuses: Vec<&Value> = as_at_jhe.iter().map(|one| &one["status"]).collect();
-    assert_eq!(statuses, ["final", "corrected", "corrected"]);
+    assert_eq!(statuses, ["final"; 3], "JHE answers so");
+    let numbers: Vec<&str> = as_at_jhe
+        .iter()
+        .map(|one| {
+            one["identifier"][0]["value"].as_str().unwrap().split_once('#').map_or("", |(_, number)| number)
+        })
+        .collect();
+    assert_eq!(numbers, ["", "r1", "r2"]);
     let page = notebook.json(&format!("/FHIR/R5/{at_instant}&_count=2"));
     let rest = notebook.crawl(&link(&page, "next").unwrap());
     assert_eq!((resources(&page).len(), rest.len()), (2, 1), "a page may end between two revisions");
@@ -152,6 +172,25 @@ fn each_delivered_revision_is_a_resource_as_at_jhe_and_elsewhere_one_resource_ha
         );
         assert_eq!(found[0]["meta"]["versionId"], "3");
     }
+}
+
+#[test]
+fn a_night_belongs_to_the_day_on_which_it_began() {
+    let mut world = World::new();
+    let codes = ["omh:sleep-episode:1.1"];
+    let (user, patient) = world.patient_of(&codes, "UTC");
+    study_of(&world, &[&patient], &codes);
+    world.pass(DAY * 2);
+    let bed = world.now.minus(DAY).midnight().plus(HOUR * 23);
+    world.sim.put_event(&user, Event::night(bed, bed.plus(HOUR * 7), Vec::new()));
+    assert_eq!(world.created(), 1);
+    let served = Served::start(&world);
+    let notebook = Notebook::new(&world, &served, &[]);
+    assert_eq!(total(&notebook, "date=2026-11-22"), 1);
+    assert_eq!(total(&notebook, "date=2026-11-23"), 0);
+    let night = &resources(&notebook.json("/FHIR/R5/Observation?date=2026-11-22"))[0];
+    let id = night["id"].as_str().unwrap();
+    assert_eq!(&notebook.json(&format!("/FHIR/R5/Observation/{id}")), night);
 }
 
 #[test]
@@ -188,7 +227,6 @@ fn bad_input_gets_an_outcome_that_names_it() {
             ("_count=some", "_count"),
             ("_sort=value", "_sort"),
             ("_page=2", "_page"),
-            ("_format=xml", "_format"),
         ] {
             let text = notebook.refusal(400, &format!("{base}/Observation?{query}"));
             assert!(text.starts_with(named), "{query}: {text}");
@@ -209,6 +247,7 @@ fn bad_input_gets_an_outcome_that_names_it() {
     );
     assert_eq!(lenient.status, 200);
     assert!(!lenient.body.contains("nonsense"), "the link shows what was used");
+    assert_eq!(notebook.get("/FHIR/R4/Patient/1?_format=xml").status, 406);
     let html = notebook.send(Method::GET, "/FHIR/R4/Patient", &[("Accept", "text/html")]);
     assert_eq!(html.status, 406);
 }

@@ -3,7 +3,6 @@
 use http::{HeaderValue, StatusCode, header};
 use maud::html;
 use tokio::sync::Semaphore;
-use warp::reply::Reply;
 
 use crate::app::state::App;
 use crate::app::study_data;
@@ -13,11 +12,10 @@ use crate::model::account::Role;
 use crate::store::people::{api_token, download};
 use crate::web::access::{CONFIRMED_STUDY, Confirmed, VISIBLE_STUDY, VisibleStudy};
 use crate::web::admin::study::{frame::render_study_page, tokens};
-use crate::web::file_stream;
 use crate::web::layout::Column::Text;
 use crate::web::layout::{FormErrors, ago, form, local_text, table_head};
 use crate::web::request::Request;
-use crate::web::response::{HandlerResult, Refusal};
+use crate::web::response::{HandlerResult, Refusal, stream_file};
 use crate::web::route::{Route, get, post};
 
 /// Data sets that are made at the same time: each reads the whole study.
@@ -127,7 +125,7 @@ async fn download(app: &App, request: &Request, visible: &Confirmed<VisibleStudy
             failure.into()
         }
     })?;
-    let mut answer = warp::reply::stream(file_stream::stream(file)).into_response();
+    let mut answer = stream_file(file);
     let headers = answer.headers_mut();
     // With the length, the browser shows the progress.
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));

@@ -108,6 +108,7 @@ async fn revoke(app: &App, request: &Request, visible: &Confirmed<VisibleStudy>)
     let (study, actor, now) = (visible.study().id, visible.staff().actor(), app.clock.now());
     let token = request.form().number("token").ok_or_else(|| Refusal::bad("There is no such token."))?;
     app.store.write(move |db| read_token::revoke(db, study, token, actor, now)).await?;
+    app.bulk_jobs.remove_of_token(token);
     Ok(see_other(&format!("/admin/studies/{study}/data#tokens")))
 }
 
