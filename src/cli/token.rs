@@ -19,7 +19,7 @@ const ACTOR: Actor = Actor::CommandLine;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Make a token for reading a study, and print it; it is shown only now
-    Add(AddArguments),
+    Add(TokenArguments),
     /// List the tokens of a study
     List {
         /// The study, by number or name
@@ -40,7 +40,7 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct AddArguments {
+pub(crate) struct TokenArguments {
     /// The study, by number or name
     #[arg(long)]
     study: String,
@@ -66,7 +66,7 @@ fn parse_life(text: &str) -> Result<Duration, String> {
 pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failure> {
     let (store, now) = (session.store()?, session.clock.now());
     match command {
-        Command::Add(AddArguments { study, name, expires, with_names }) => {
+        Command::Add(TokenArguments { study, name, expires, with_names }) => {
             let (study, _) = store.read(move |db| dataset::find_study(db, &study)).await?;
             let wanted = ReadToken { study, name, life: expires, shows_names: with_names };
             let (token, _) = read_token::make(&store, wanted, ACTOR, now).await?;

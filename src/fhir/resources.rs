@@ -34,7 +34,7 @@ struct DocumentObservation<'a> {
     resource_type: &'static str,
     id: &'a str,
     meta: Meta,
-    identifier: [Identifier<'a>; 1],
+    identifier: [SystemValue<'a>; 1],
     status: &'static str,
     code: Concept<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,7 +53,7 @@ struct Meta {
 }
 
 #[derive(Serialize)]
-struct Identifier<'a> {
+struct SystemValue<'a> {
     system: &'a str,
     value: &'a str,
 }
@@ -79,7 +79,7 @@ struct Period {
 #[derive(Serialize)]
 struct Subject<'a> {
     reference: String,
-    identifier: Identifier<'a>,
+    identifier: SystemValue<'a>,
 }
 
 #[derive(Serialize)]
@@ -113,7 +113,7 @@ fn document_observation(id: &str, found: &FoundObservation) -> serde_json::Resul
         resource_type: "Observation",
         id,
         meta: Meta { last_updated: last_updated.to_string(), source: OWN_SOURCE },
-        identifier: [Identifier { system: &stream.system, value: &identifier }],
+        identifier: [SystemValue { system: &stream.system, value: &identifier }],
         status: match status(observation) {
             // JHE stores this status and answers with the other one; the identifier tells a revision.
             "corrected" => "final",
@@ -126,7 +126,7 @@ fn document_observation(id: &str, found: &FoundObservation) -> serde_json::Resul
         effective_period: time.end.map(|end| Period { start: time.start, end }),
         subject: Subject {
             reference: format!("Patient/{user}"),
-            identifier: Identifier { system: USER_SYSTEM, value: &user },
+            identifier: SystemValue { system: USER_SYSTEM, value: &user },
         },
         value_attachment: Attachment {
             content_type: "application/json",

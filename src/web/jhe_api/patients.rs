@@ -19,7 +19,8 @@ use crate::store::samples::reading::{self, ReadableParticipant};
 use crate::web::fhir::answer::public_base;
 use crate::web::jhe_api::studies::{answer, no_such, number};
 use crate::web::jhe_api::types::{
-    self, AnsweredStudy, Detail, Identifier, Page, Patient, PatientConsents, PendingStudy, ScopeConsent,
+    self, AnsweredStudy, Detail, Page, Patient, PatientConsents, PatientIdentifier, PendingStudy,
+    ScopeConsent,
 };
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, json as json_response};
@@ -36,7 +37,9 @@ fn patient(reader: &StudyReader, one: &ReadableParticipant) -> Patient {
     Patient {
         id,
         jhe_user_id: id,
-        identifiers: identifiers.map(|(id, (system, value))| Identifier { id, system, value }).collect(),
+        identifiers: identifiers
+            .map(|(id, (system, value))| PatientIdentifier { id, system, value })
+            .collect(),
         name_family: family.to_owned(),
         name_given: given.to_owned(),
         birth_date: None,

@@ -66,7 +66,7 @@ pub(crate) struct Patient {
     pub(crate) id: i64,
     /// The same as `id`.
     pub(crate) jhe_user_id: i64,
-    pub(crate) identifiers: Vec<Identifier>,
+    pub(crate) identifiers: Vec<PatientIdentifier>,
     /// The study number where the token shows no names.
     pub(crate) name_family: String,
     pub(crate) name_given: String,
@@ -79,7 +79,7 @@ pub(crate) struct Patient {
 
 /// An identifier of a participant.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Identifier {
+pub(crate) struct PatientIdentifier {
     pub(crate) id: i64,
     pub(crate) system: String,
     pub(crate) value: String,
