@@ -53,7 +53,7 @@ fn main() {
     }
     for path in [
         "Observation?_count=1000",
-        "Observation?_count=1000&_sort=-date",
+        "Observation?patient=1&_count=1000&_sort=-date",
         "Patient?_count=1000",
         "Observation?_summary=count",
     ] {
@@ -154,7 +154,8 @@ impl Server {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut command = Command::new(env!("CARGO_BIN_EXE_jhe-ow"));
         command.arg("--data-dir").arg(data).args(["serve", "--bind", &format!("127.0.0.1:{port}")]);
-        command.env("JHE_OW_METRICS_BIND", "off").stdout(Stdio::null()).stderr(Stdio::null());
+        command.env_remove("JHE_OW_PATIENTS").env("JHE_OW_METRICS_BIND", "off");
+        command.stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().unwrap();
         let connection = loop {
             if let Ok(connection) = TcpStream::connect(("127.0.0.1", port)) {

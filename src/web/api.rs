@@ -134,9 +134,15 @@ fn failed(failure: &ConnectError, summary: &str) -> Response {
     }
 }
 
+/// Answers a browser that returns from a provider. It gets a page, also where it is refused.
+async fn callback(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
+    let passed = pass_to_ow(app, request).await;
+    Ok(passed.unwrap_or_else(|refusal| refusal.into_page(&request.reader)))
+}
+
 /// Passes a browser that returns from a provider on to OW: only one that was sent there by the daemon, and
 /// only once.
-async fn callback(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
+async fn pass_to_ow(app: &App, request: &Request) -> HandlerResult {
     let provider = request.parameter("provider");
     if !connect_device::is_provider_name(provider) {
         return Err(Refusal::not_found());

@@ -92,7 +92,7 @@ pub(crate) fn resource(request: &Request, resource: &Resource) -> Response {
     let mut response = if is_known {
         with_status(StatusCode::NOT_MODIFIED, warp::reply::reply().into_response())
     } else {
-        with_type(FHIR_JSON, pretty(&resource.json, request.query.get("_pretty") == "true"))
+        with_type(FHIR_JSON, pretty(resource.json.clone(), request.query.get("_pretty") == "true"))
     };
     if let Ok(etag) = HeaderValue::try_from(etag) {
         response.headers_mut().insert(header::ETAG, etag);
@@ -110,6 +110,9 @@ pub(crate) struct SearchPage<'a> {
     pub(crate) parsed: &'a ParsedParameters,
 }
 
+/// Bytes of an entry of a Bundle beside its resource, about.
+const ENTRY: usize = 200;
+
 /// Answers with a searchset.
 pub(crate) fn bundle(app: &App, request: &Request, kind: &str, page: &SearchPage<'_>) -> Response {
     let base = Base::of(request.pattern);
@@ -125,9 +128,11 @@ pub(crate) fn bundle(app: &App, request: &Request, kind: &str, page: &SearchPage
         let mut parameters = others.chain([("_cursor", cursor.as_str())]);
         links.push(json!({ "relation": "next", "url": address(&mut parameters) }));
     }
-    let mut body = format!(r#"{{"resourceType":"Bundle","type":"searchset","link":{}"#, Value::from(links));
+    let length: usize = page.resources.iter().map(|one| one.json.len() + ENTRY).sum();
+    let mut body = String::with_capacity(length + ENTRY * 4);
+    // Writing to memory does not fail.
+    let _ = write!(body, r#"{{"resourceType":"Bundle","type":"searchset","link":{}"#, Value::from(links));
     if let Some(total) = page.total {
-        // Writing to memory does not fail.
         let _ = write!(body, r#","total":{total}"#);
     }
     // FHIR has no empty lists, and JHE's own client expects one.
@@ -145,11 +150,11 @@ pub(crate) fn bundle(app: &App, request: &Request, kind: &str, page: &SearchPage
         body.push(']');
     }
     body.push('}');
-    with_type(FHIR_JSON, pretty(&body, page.paging.is_pretty))
+    with_type(FHIR_JSON, pretty(body, page.paging.is_pretty))
 }
 
 /// Returns the JSON with line breaks and indentation if the client wants it so.
-fn pretty(json: &str, is_pretty: bool) -> String {
-    let parsed = is_pretty.then(|| serde_json::from_str::<Value>(json).ok()).flatten();
-    parsed.and_then(|value| serde_json::to_string_pretty(&value).ok()).unwrap_or_else(|| json.to_owned())
+fn pretty(json: String, is_pretty: bool) -> String {
+    let parsed = is_pretty.then(|| serde_json::from_str::<Value>(&json).ok()).flatten();
+    parsed.and_then(|value| serde_json::to_string_pretty(&value).ok()).unwrap_or(json)
 }

@@ -7,6 +7,7 @@ use utoipa::{Modify, OpenApi};
 use crate::app::state::App;
 use crate::web::api;
 use crate::web::fhir::answer::public_base;
+use crate::web::jhe_api::types::Detail;
 use crate::web::jhe_api::{patients, studies};
 use crate::web::patient_access::Anyone;
 use crate::web::request::Request;
@@ -38,8 +39,9 @@ impl Modify for Bearer {
 }
 
 /// This description.
-#[utoipa::path(get, path = "/api/v1/openapi.json", tag = "Description", security(()), responses(
-    (status = 200, description = "An OpenAPI 3.1 document", content_type = "application/json", body = Object)))]
+#[utoipa::path(get, operation_id = "get_openapi", path = "/api/v1/openapi.json", tag = "Description", security(()), responses(
+    (status = 200, description = "An OpenAPI 3.1 document", content_type = "application/json", body = Object),
+    (status = 429, body = Detail)))]
 pub(crate) async fn show(app: &App, request: &Request, _: &Anyone) -> HandlerResult {
     let mut description = Description::openapi();
     description.servers = Some(vec![utoipa::openapi::Server::new(public_base(app, request))]);

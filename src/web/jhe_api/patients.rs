@@ -50,21 +50,18 @@ fn patient(reader: &StudyReader, one: &ReadableParticipant) -> Patient {
 }
 
 /// The participants of the study whose consent is active, by id.
-#[utoipa::path(get, path = "/api/v1/patients", tag = "Reading", params(
+#[utoipa::path(get, operation_id = "list_patients", path = "/api/v1/patients", tag = "Reading", params(
     ("organization_id" = Option<i64>, Query, description = "Only patients of this organization"),
     ("study_id" = Option<i64>, Query, description = "Only patients of this study"),
     ("page_size" = Option<i64>, Query, minimum = 0, description = "Patients of a page: 20 if it is not given, at most 1000"),
     ("cursor" = Option<String>, Query, description = "The place of a page, from the address 'next'")),
     responses((status = 200, body = Page<Patient>), (status = 400, body = Detail), (status = 401, body = Detail),
-        (status = 429, body = Detail)))]
+        (status = 404, body = Detail), (status = 429, body = Detail)))]
 pub(crate) async fn list(app: &App, request: &Request, reader: &StudyReader) -> HandlerResult {
     let study = reader.study().id;
-    let is_other = |named: Option<i64>| named.is_some_and(|named| named != study.get());
-    if is_other(number(request, "organization_id")?) || is_other(number(request, "study_id")?) {
-        return answer(&Page::<Patient>::of(Vec::new()));
-    }
+    let named = [number(request, "organization_id")?, number(request, "study_id")?];
     let size = number(request, "page_size")?.map_or(Ok(PAGE_SIZE), usize::try_from);
-    let size = size.map_err(|_| Refusal::bad("page_size: give a whole number above 0."))?;
+    let size = size.map_err(|_| Refusal::bad("page_size: give a whole number; 0 stands for 20."))?;
     let size = if size == 0 { PAGE_SIZE } else { size.min(MAX_COUNT) };
     let cursor = Some(request.query.get("cursor")).filter(|cursor| !cursor.is_empty());
     let after = cursor.map_or(Some([i64::MIN]), cursor::decode);
@@ -73,6 +70,9 @@ pub(crate) async fn list(app: &App, request: &Request, reader: &StudyReader) -> 
         let text = "Invalid page. Follow the address 'next' of the page before.";
         return Ok(json_response(StatusCode::NOT_FOUND, &json!({ "detail": text })));
     };
+    if named.into_iter().flatten().any(|named| named != study.get()) {
+        return answer(&Page::<Patient>::of(Vec::new()));
+    }
     let read = move |db: &Connection| {
         let (mut found, mut after) = (Vec::with_capacity(size), after);
         while found.len() <= size {
@@ -95,7 +95,7 @@ pub(crate) async fn list(app: &App, request: &Request, reader: &StudyReader) -> 
 }
 
 /// A participant of the study whose consent is active.
-#[utoipa::path(get, path = "/api/v1/patients/{patient}", tag = "Reading", params(
+#[utoipa::path(get, operation_id = "get_patient", path = "/api/v1/patients/{patient}", tag = "Reading", params(
     ("patient" = i64, Path, description = "Id of the patient")),
     responses((status = 200, body = Patient), (status = 401, body = Detail), (status = 404, body = Detail),
         (status = 429, body = Detail)))]
@@ -116,11 +116,14 @@ async fn find(
 }
 
 /// The participants with a mail address, for a token that shows names.
-#[utoipa::path(get, path = "/api/v1/patients/global_lookup", tag = "Reading", params(
+#[utoipa::path(get, operation_id = "look_up_patients", path = "/api/v1/patients/global_lookup", tag = "Reading", params(
     ("email" = String, Query, description = "The whole address")),
     responses((status = 200, body = Vec<Patient>), (status = 400, body = Detail), (status = 401, body = Detail),
         (status = 403, body = Detail), (status = 429, body = Detail)))]
 pub(crate) async fn look_up(app: &App, request: &Request, reader: &StudyReader) -> HandlerResult {
+    if !request.query.has("email") {
+        return Err(Refusal::bad("email: give an address."));
+    }
     let email = request.query.get("email").to_owned();
     if !reader.token().shows_names {
         let text = "This token shows no names and no addresses. Look for study numbers.";
@@ -133,7 +136,7 @@ pub(crate) async fn look_up(app: &App, request: &Request, reader: &StudyReader) 
 }
 
 /// The consents that a participant has given to the study.
-#[utoipa::path(get, path = "/api/v1/patients/{patient}/consents", tag = "Reading", params(
+#[utoipa::path(get, operation_id = "get_patient_consents", path = "/api/v1/patients/{patient}/consents", tag = "Reading", params(
     ("patient" = i64, Path, description = "Id of the patient")),
     responses((status = 200, body = PatientConsents), (status = 401, body = Detail), (status = 404, body = Detail),
         (status = 429, body = Detail)))]

@@ -29,7 +29,7 @@ pub(crate) fn no_such(kind: &str) -> Response {
 }
 
 /// The study of the token as a user's profile.
-#[utoipa::path(get, path = "/api/v1/users/profile", tag = "Reading", responses(
+#[utoipa::path(get, operation_id = "get_profile", path = "/api/v1/users/profile", tag = "Reading", responses(
     (status = 200, body = Profile), (status = 401, body = Detail), (status = 429, body = Detail)))]
 pub(crate) async fn profile(app: &App, _: &Request, reader: &StudyReader) -> HandlerResult {
     let (token, study) = (reader.token(), reader.study().id.get());
@@ -59,7 +59,7 @@ pub(crate) async fn list_studies(app: &App, request: &Request, reader: &StudyRea
 }
 
 /// The study of the token.
-#[utoipa::path(get, path = "/api/v1/studies/{study}", tag = "Reading", params(
+#[utoipa::path(get, operation_id = "get_study", path = "/api/v1/studies/{study}", tag = "Reading", params(
     ("study" = i64, Path, description = "Number of the study")),
     responses((status = 200, body = StudyObject), (status = 401, body = Detail), (status = 403, body = Detail),
         (status = 429, body = Detail)))]
@@ -83,7 +83,7 @@ pub(crate) async fn list_organizations(app: &App, _: &Request, reader: &StudyRea
 }
 
 /// The organization of the study. It has the study's number.
-#[utoipa::path(get, path = "/api/v1/organizations/{organization}", tag = "Reading", params(
+#[utoipa::path(get, operation_id = "get_organization", path = "/api/v1/organizations/{organization}", tag = "Reading", params(
     ("organization" = i64, Path, description = "Number of the organization")),
     responses((status = 200, body = Organization), (status = 401, body = Detail), (status = 404, body = Detail),
         (status = 429, body = Detail)))]

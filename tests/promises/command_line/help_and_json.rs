@@ -21,6 +21,7 @@ const READING: &[&str] = &[
     "settings list",
     "study list",
     "study show 1",
+    "token list --study 1",
 ];
 
 /// Calls `seen` with each public command and its path.
@@ -118,6 +119,7 @@ fn every_command_that_reads_speaks_json_to_programs() {
     assert_eq!(world.run(&["admin", "add", "ada"]).code, 0);
     let add = ["study", "add", "Sleep", "--organization", "Lab", "--purpose", "Why", "--contact", "Ada"];
     assert_eq!(world.run(&[&add[..], &["--scope", HEART_RATE]].concat()).code, 0);
+    assert_eq!(world.run(&["token", "add", "--study", "1"]).code, 0);
     for &typed in READING {
         let words: Vec<&str> = typed.split(' ').chain(["--json"]).collect();
         let ran = world.run(&words);

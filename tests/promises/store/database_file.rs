@@ -116,7 +116,7 @@ fn showing_the_schema_changes_nothing() {
         (
             0,
             "V1  schema  pending\nV2  suspect  pending\nV3  restores  pending\nV4  dataset  pending\nV5  sign_in  pending\nV6  roles  pending\nV7  collection_window  pending\n\
-             V8  mails  pending\nV9  languages  pending\nV10  study_pages  pending\n"
+             V8  mails  pending\nV9  languages  pending\nV10  study_pages  pending\nV11  reading  pending\n"
         )
     );
     assert!(!world.data_dir().exists());

@@ -11,8 +11,7 @@ use crate::model::patient::parse_name;
 use crate::store::people::api_token::ApiToken;
 use crate::web::access::{CONFIRMED_STUDY, Confirmed, VisibleStudy};
 use crate::web::admin::staff::render_staff_page;
-use crate::web::layout::Column::Text;
-use crate::web::layout::{FormErrors, form, local, local_text, table_head, to_copy};
+use crate::web::layout::{FormErrors, form, local, local_text, to_copy};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, Refusal, see_other};
 use crate::web::route::{Route, post};
@@ -39,7 +38,10 @@ pub(crate) fn render(visible: &VisibleStudy, tokens: &[ApiToken], zone: &TimeZon
         }
         @if !tokens.is_empty() {
             table {
-                (table_head(&[Text("For"), Text("Works until"), Text("Last used"), Text("Shows"), Text("")]))
+                thead { tr {
+                    @for head in ["For", "Works until", "Last used", "Shows"] { th scope="col" { (head) } }
+                    th scope="col" { span.hidden { "Actions" } }
+                } }
                 tbody { @for token in tokens { tr {
                     th scope="row" data-label="For" { (token.name) }
                     td data-label="Works until" {
