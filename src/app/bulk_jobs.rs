@@ -27,7 +27,7 @@ const RUNNING: usize = 2;
 const KEPT_PER_TOKEN: usize = 4;
 /// The time after which files are removed.
 const KEPT_FOR: Duration = Duration::from_hours(24);
-/// Bytes of FHIR documents for a byte of the database, and room for the database to grow.
+/// Estimated bytes of NDJSON for a byte of the database, with a margin.
 const ROOM: u64 = 25;
 
 #[derive(Debug, Clone)]
@@ -53,7 +53,7 @@ pub(crate) struct BulkJob {
     pub(crate) state: BulkState,
     /// Resources written so far.
     written: Arc<AtomicU64>,
-    /// Removed with the last job that holds it.
+    /// Deleted when the last clone is dropped.
     directory: Arc<TempDir>,
     pub(crate) participants: Arc<Participants>,
     /// Ends the work of an export that was deleted.
@@ -64,7 +64,7 @@ pub(crate) struct BulkJob {
 pub(crate) enum BulkState {
     Running,
     Finished(Arc<Vec<BulkFile>>),
-    /// The reason, for the client.
+    /// The log says why.
     Failed,
 }
 
@@ -159,17 +159,20 @@ impl BulkJobs {
 
     /// Removes the exports of a token, with their files.
     pub(crate) fn remove_of_token(&self, token: i64) {
-        self.jobs.lock().retain(|_, job| {
-            if job.token == token {
-                job.cancel.cancel();
-            }
-            job.token != token
-        });
+        self.remove_where(|job| job.token == token);
     }
 
     /// Removes the exports that are older than a day.
     pub(crate) fn remove_old(&self, now: Timestamp) {
-        self.jobs.lock().retain(|_, job| job.expires() > now);
+        self.remove_where(|job| job.expires() <= now);
+    }
+
+    fn remove_where(&self, is_over: impl Fn(&BulkJob) -> bool) {
+        let removed: Vec<BulkJob> = {
+            let mut jobs = self.jobs.lock();
+            jobs.extract_if(|_, job| is_over(job)).map(|(_, job)| job).collect()
+        };
+        removed.iter().for_each(|job| job.cancel.cancel());
     }
 }
 

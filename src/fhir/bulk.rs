@@ -29,9 +29,9 @@ use crate::store::error::StoreError;
 use crate::store::people::{data_source, study};
 use crate::store::samples::reading::{self, ConsentState};
 
-/// Observations of one file; about 100 MB.
-const RESOURCES_PER_FILE: u64 = 100_000;
-/// A commit carries the time at which it was queued, so a reader may see it so much later. `_since` reaches back for it.
+/// Resources of a file at most: about 20 MB, which also a slow connection gets before it is ended.
+const RESOURCES_PER_FILE: u64 = 20_000;
+/// A commit has the time at which it was queued, and becomes visible up to this much later. `_since` reaches back for it.
 const COMMIT_LAG: Duration = Duration::from_mins(1);
 
 /// The types that an export has, in the order of its files.
@@ -71,7 +71,7 @@ pub struct BulkRequest {
     pub since: Option<Timestamp>,
     /// Only these observations.
     pub filter: Option<ObservationQuery>,
-    /// The time of the export: later changes are left to the next one.
+    /// The `transactionTime`: later changes belong to the next export.
     pub now: Timestamp,
 }
 
@@ -92,7 +92,10 @@ pub type Participants = BTreeMap<i64, ConsentState>;
 
 /// Returns true if all participants still have the same consents.
 pub fn have_same_consents(participants: &Participants, now: &Participants) -> bool {
-    participants.iter().all(|(patient, state)| now.get(patient) == Some(state))
+    let is_same = |(patient, state): (&i64, &ConsentState)| {
+        now.get(patient).is_some_and(|now| now.terms == state.terms)
+    };
+    participants.iter().all(is_same)
 }
 
 /// Writes all files into an empty directory, page by page; `written` counts resources. Nothing holds the database between
@@ -151,8 +154,8 @@ async fn write_patients(
     Ok(())
 }
 
-/// Writes the observations of one participant after the other. Of one whose consents have changed since the export before,
-/// all are new to the reader.
+/// Writes the observations of one participant after the other: all of them, if the participant's consents have changed
+/// since `_since`.
 async fn write_observations(
     store: &Store,
     request: &BulkRequest,
@@ -169,7 +172,7 @@ async fn write_observations(
         }
         let commit = state.changed_at_commit;
         let changed = store.read(move |db| reading::find_commit_time(db, commit)).await?;
-        // A change after the last commit has the number of the next one.
+        // A change after the last commit is recorded under the next number, which does not exist yet.
         let is_new = |since: &Timestamp| commit > 0 && changed.is_none_or(|changed| changed >= *since);
         let from = since.filter(|since| !is_new(since)).unwrap_or(Timestamp::MIN);
         let updated = dates::intersect(filter.updated, Interval { from, until });

@@ -54,14 +54,14 @@ pub fn statement(base: Base, url: &str) -> Value {
         "date": DATE,
         "kind": "instance",
         "software": { "name": "jhe-ow", "version": env!("CARGO_PKG_VERSION") },
-        "implementation": { "description": "Observations of wearables, of one study", "url": url },
+        "implementation": { "description": "Wearable observations of one study", "url": url },
         "fhirVersion": base.version(),
         "format": ["application/fhir+json", "json"],
         "instantiates": ["http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data"],
         "rest": [{
             "mode": "server",
             "documentation": "Searches also take _count, _summary=count, _total, _format and _pretty, those for observations \
-                              _sort (date, -date). Pages are linked by 'next'. patient._has:Group:member:_id names a study. \
+                              _sort (date, -date, _id). Pages are linked by 'next'. patient._has:Group:member:_id names a study. \
                               A search may be a form, with POST to _search.",
             "security": security,
             "operation": [{

@@ -13,7 +13,7 @@ pub struct Cursor {
     pub patient: i64,
     pub instant: Timestamp,
     pub stream: i64,
-    /// Revisions of this observation that earlier pages had.
+    /// Revisions of this observation that earlier pages had or, in a search by `_id`, the ids that they had.
     pub skip: i64,
 }
 

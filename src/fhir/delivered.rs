@@ -5,9 +5,9 @@ use crate::model::observation::Observation;
 use crate::store::outbox::enqueue::{DAILY_TOTAL_QUIET_PERIOD, QUIET_PERIOD};
 use crate::store::samples::reading::EarlierValue;
 
-/// Returns the values of an observation that JHE has or would have, the oldest first, each with the time of its last
-/// change: of a first value that of its replacement. The current value is among them, unless it is an earlier one that
-/// came back.
+/// Returns the values of an observation that JHE has or would have, the oldest first, each with the time at which it became
+/// current. For a first value that is unknown, and the time of its replacement is used. The current value is among them,
+/// unless it is an earlier one that came back.
 ///
 /// For a patient of JHE the store knows which values JHE got. For others the rule of the export decides: a value that
 /// was replaced before its quiet period was over is not delivered.

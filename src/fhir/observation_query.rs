@@ -27,7 +27,7 @@ pub const PARAMETERS: &[(&str, &str)] = &[
 /// The order of the observations of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// Patient by patient, the newest first: the fastest, and the newest first for one patient as at JHE.
+    /// Patient by patient, each newest first, as JHE answers for one patient; the fastest.
     ByPatient,
     /// All patients together, by the time of the measurement.
     OldestFirst,

@@ -17,14 +17,16 @@ use crate::store::error::{StoreError, StoreResult};
 use crate::store::samples::commit::is_allowed;
 use crate::store::samples::reading::{self, CommittedObservation, ReadableParticipant};
 
-/// Rows that one read visits at most: tens of milliseconds.
+/// Rows that one read loads, about.
 const BUDGET: usize = 20_000;
-/// Rows in whose time a participant's consents and streams are read.
+/// Cost of reading a participant's consents and streams, in rows.
 const ROWS_OF_A_PARTICIPANT: usize = 40;
 /// Rows that are read of a stream at a time, at most.
 const MOST_ROWS: usize = 1000;
-/// Streams that can be sorted together: each page looks at the next row of all of them.
+/// Streams that can be sorted together: each page reads at least one row of each.
 const MOST_SORTED_STREAMS: usize = 1000;
+/// Participants who can be sorted together: each page reads the consents of all.
+const MOST_SORTED_PARTICIPANTS: usize = 500;
 
 /// An observation that may be read.
 #[derive(Debug, Clone)]
@@ -69,6 +71,8 @@ struct Source {
     /// The instants that are left to read, both included.
     range: (Timestamp, Timestamp),
     rows: VecDeque<CommittedObservation>,
+    /// The number of rows to read next; it doubles, as a stream that gave all of its rows is likely to give more.
+    chunk: usize,
     is_read_to_the_end: bool,
 }
 
@@ -154,11 +158,12 @@ impl<'a> Search<'a> {
     }
 
     fn all_together(&mut self) -> StoreResult<()> {
-        let (mut sources, mut after) = (Vec::new(), i64::MIN);
+        let (mut sources, mut after, mut participants) = (Vec::new(), i64::MIN, 0);
         while let Some(participant) = self.next_participant(after)? {
             after = participant.patient.get();
+            participants += 1;
             sources.extend(self.sources(&participant)?);
-            if sources.len() > MOST_SORTED_STREAMS {
+            if sources.len() > MOST_SORTED_STREAMS || participants > MOST_SORTED_PARTICIPANTS {
                 let text = "_sort: these are too many patients to sort together; name some with 'patient', or leave _sort out";
                 return Err(StoreError::Refused(text.to_owned()));
             }
@@ -184,6 +189,7 @@ impl<'a> Search<'a> {
                 allowed: allowed.clone(),
                 range: (from, Timestamp::from_micros(until.micros() - 1)),
                 rows: VecDeque::new(),
+                chunk: 1,
                 is_read_to_the_end: false,
             });
         }
@@ -198,14 +204,15 @@ impl<'a> Search<'a> {
                 source.resume(cursor, is_newest_first);
             }
         }
-        let rows = (self.limit / sources.len().max(1) + 1).min(MOST_ROWS);
+        let share = |rows: usize| (rows / sources.len().max(1) + 1).min(MOST_ROWS);
+        let (chunk, most) = (share(self.limit), share(BUDGET));
         // The greatest comes first: the newest or, with the sign changed, the oldest.
         let key = |at: Timestamp| if is_newest_first { at.micros() } else { -at.micros() };
         let mut heads = BinaryHeap::with_capacity(sources.len());
         for (index, source) in sources.iter_mut().enumerate() {
-            heads.extend(
-                source.first(self.db, is_newest_first, rows)?.map(|at| (key(at), source.stream.id, index)),
-            );
+            source.chunk = chunk;
+            self.visited += source.fill(self.db, is_newest_first, most)?;
+            heads.extend(source.first().map(|at| (key(at), source.stream.id, index)));
         }
         while let Some((_, _, index)) = heads.pop() {
             let Some(source) = sources.get_mut(index) else { continue };
@@ -216,7 +223,6 @@ impl<'a> Search<'a> {
                 self.page.next = Some(place(0));
                 return Ok(true);
             }
-            self.visited += 1;
             let skipped = resume.filter(|cursor| (cursor.instant, cursor.stream) == (instant, stream));
             let skipped = skipped.map_or(0, |cursor| cursor.skip);
             for (number, found) in (0..).zip(self.values(source, row)?) {
@@ -229,8 +235,8 @@ impl<'a> Search<'a> {
                 }
                 self.page.found.push(found);
             }
-            let next = source.first(self.db, is_newest_first, MOST_ROWS)?;
-            heads.extend(next.map(|at| (key(at), stream, index)));
+            self.visited += source.fill(self.db, is_newest_first, most)?;
+            heads.extend(source.first().map(|at| (key(at), stream, index)));
         }
         Ok(false)
     }
@@ -279,27 +285,30 @@ impl Source {
         }
     }
 
-    /// Returns the instant of the next row, and reads up to `rows` if none is in memory.
-    fn first(
-        &mut self,
-        db: &Connection,
-        is_newest_first: bool,
-        rows: usize,
-    ) -> StoreResult<Option<Timestamp>> {
-        if self.rows.is_empty() && !self.is_read_to_the_end {
-            let read = reading::list_observations(db, self.stream.id, self.range, is_newest_first, rows)?;
-            self.is_read_to_the_end = read.len() < rows;
-            if let Some(last) = read.last() {
-                let at = last.observation.instant.micros();
-                if is_newest_first {
-                    self.range.1 = Timestamp::from_micros(at.saturating_sub(1));
-                } else {
-                    self.range.0 = Timestamp::from_micros(at.saturating_add(1));
-                }
-            }
-            self.rows.extend(read);
+    /// Returns the instant of the next row.
+    fn first(&self) -> Option<Timestamp> {
+        self.rows.front().map(|row| row.observation.instant)
+    }
+
+    /// Reads the next rows if none is in memory. Returns their number.
+    fn fill(&mut self, db: &Connection, is_newest_first: bool, most: usize) -> StoreResult<usize> {
+        if !self.rows.is_empty() || self.is_read_to_the_end {
+            return Ok(0);
         }
-        Ok(self.rows.front().map(|row| row.observation.instant))
+        let read = reading::list_observations(db, self.stream.id, self.range, is_newest_first, self.chunk)?;
+        self.is_read_to_the_end = read.len() < self.chunk;
+        self.chunk = (self.chunk * 2).min(most);
+        if let Some(last) = read.last() {
+            let at = last.observation.instant.micros();
+            if is_newest_first {
+                self.range.1 = Timestamp::from_micros(at.saturating_sub(1));
+            } else {
+                self.range.0 = Timestamp::from_micros(at.saturating_add(1));
+            }
+        }
+        let number = read.len();
+        self.rows.extend(read);
+        Ok(number)
     }
 }
 

@@ -18,7 +18,7 @@ pub struct ParameterError(pub String);
 
 impl ParameterError {
     pub fn bad_cursor() -> Self {
-        Self("_cursor: this is no cursor of this server; follow the link 'next' as it is".to_owned())
+        Self("_cursor: this cursor was not made by this server; follow the link 'next' as it is".to_owned())
     }
 
     pub fn unknown(name: &str) -> Self {

@@ -41,9 +41,13 @@ impl StudyReader {
         app: &App,
         work: impl FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
     ) -> Result<T, Refusal> {
-        // The semaphore is never closed.
-        let _permit = READING.acquire().await;
-        Ok(app.store.read(work).await?)
+        // The semaphore is never closed. The read keeps its permit, also if the client has gone.
+        let permit = READING.acquire().await;
+        let read = move |db: &Connection| {
+            let _permit = permit;
+            work(db)
+        };
+        Ok(app.store.read(read).await?)
     }
 
     /// Records that so many resources were read. Repeated reads are counted, so that a page does not wait for a commit.

@@ -73,27 +73,32 @@ pub fn find_next(db: &Connection, study: StudyId, after: i64) -> StoreResult<Opt
     Ok(None)
 }
 
-/// The consents of a participant at one moment. Equal states allow the same.
+/// The consents of a participant at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsentState {
     /// The commit since which a reader needs everything of the participant anew.
     pub changed_at_commit: i64,
-    /// Numbers of the grants and withdrawals, and the last ones' times: two changes may fall into one commit.
-    consents: String,
+    /// All that decides which data may be read. Equal texts allow the same.
+    pub terms: String,
 }
 
 /// Returns the state of each participant whose consent is active, by patient id.
 pub fn list_states(db: &Connection, study: StudyId) -> StoreResult<BTreeMap<i64, ConsentState>> {
     let mut query = db.prepare_cached(&format!(
-        "SELECT patient_id, changed_at_commit,
-                (SELECT concat_ws(' ', count(*), count(withdrawn_at), max(granted_at), max(withdrawn_at),
-                                  max(data_erased_at))
-                 FROM consents WHERE consents.patient_id = patients.id)
+        "SELECT patient_id, changed_at_commit, concat_ws(' ',
+                (SELECT group_concat(code_id) FROM study_codes WHERE study_id = ?1),
+                (SELECT 'sources ' || group_concat(data_source_id) FROM study_data_sources WHERE study_id = ?1),
+                coalesce(collects_from, '-'), coalesce(collects_until, '-'),
+                (SELECT concat_ws(' ', count(*), count(withdrawn_at), max(granted_at), coalesce(max(withdrawn_at), '-'),
+                                  coalesce(max(data_erased_at), '-'), total(covers_from))
+                 FROM consents WHERE consents.patient_id = patients.id
+                   AND (consents.study_id = ?1 OR consents.study_id IS NULL)),
+                (SELECT count(*) FROM streams WHERE streams.patient_id = patients.id AND entered_in_error = 1))
          FROM enrolments JOIN patients ON patients.id = patient_id
          WHERE study_id = ?1 AND {NOT_ERASED} AND {ACTIVE_CONSENT}"
     ))?;
     let rows = query.query_map([study], |row| {
-        Ok((row.get(0)?, ConsentState { changed_at_commit: row.get(1)?, consents: row.get(2)? }))
+        Ok((row.get(0)?, ConsentState { changed_at_commit: row.get(1)?, terms: row.get(2)? }))
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

@@ -21,8 +21,8 @@ pub(crate) fn base_url(app: &App, request: &Request, base: Base) -> String {
     format!("{}{}", public_base(app, request), base.path())
 }
 
-/// Returns the configured address of the daemon. Without one, the client's own word counts, `localhost` or `127.0.0.1`:
-/// clients follow links only to the host that they know, and nobody else gets this answer.
+/// Returns the configured address of the daemon. Without one, uses the request's `Host`: clients follow links only to the
+/// host that they know, and only this client receives them.
 pub(crate) fn public_base(app: &App, request: &Request) -> String {
     let config = app.live.config();
     let host = request.header(header::HOST).filter(|_| config.public_url.is_none());
@@ -110,7 +110,7 @@ pub(crate) struct SearchPage<'a> {
     pub(crate) parsed: &'a ParsedParameters,
 }
 
-/// Bytes of an entry of a Bundle beside its resource, about.
+/// Approximate bytes of a Bundle's entry without its resource.
 const ENTRY: usize = 200;
 
 /// Answers with a searchset.
@@ -135,7 +135,7 @@ pub(crate) fn bundle(app: &App, request: &Request, kind: &str, page: &SearchPage
     if let Some(total) = page.total {
         let _ = write!(body, r#","total":{total}"#);
     }
-    // FHIR has no empty lists, and JHE's own client expects one.
+    // FHIR forbids empty arrays, but JHE's own client expects `entry` to exist.
     if !page.resources.is_empty() || base == Base::R5 {
         body.push_str(r#","entry":["#);
         for (number, one) in page.resources.iter().enumerate() {

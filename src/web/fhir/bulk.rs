@@ -50,7 +50,7 @@ async fn start(app: &App, request: &Request, reader: &StudyReader) -> HandlerRes
     if let Some(filter) = &wanted.filter {
         check_visible(app, reader, filter).await?;
     }
-    record(app, reader, "study.bulk-export", &wanted.types).await?;
+    let types = wanted.types.clone();
     let base = base_url(app, request, wanted.base);
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(request.query.pairs()).finish();
     let path = request.path.strip_prefix(wanted.base.path()).unwrap_or_default();
@@ -60,6 +60,10 @@ async fn start(app: &App, request: &Request, reader: &StudyReader) -> HandlerRes
         let refused = refusal(StatusCode::TOO_MANY_REQUESTS, text);
         return Err(Refusal { retry_after: Some(RETRY_AFTER * 60), ..refused });
     };
+    if let Err(refused) = record(app, reader, "study.bulk-export", &types).await {
+        app.bulk_jobs.remove(&id);
+        return Err(refused);
+    }
     let mut response = with_status(StatusCode::ACCEPTED, warp::reply::reply().into_response());
     if let Ok(location) = HeaderValue::try_from(format!("{base}/bulk/{id}")) {
         response.headers_mut().insert(header::CONTENT_LOCATION, location);
@@ -77,6 +81,7 @@ fn parse(app: &App, request: &Request, reader: &StudyReader) -> Result<BulkReque
         filter: None,
         now: app.clock.now(),
     };
+    let mut types = Vec::new();
     for (name, value) in request.query.pairs() {
         let given = GivenParameter { name, value };
         match name.as_str() {
@@ -86,12 +91,13 @@ fn parse(app: &App, request: &Request, reader: &StudyReader) -> Result<BulkReque
                         given.bad("this server exports Group, Patient, Device and Observation")
                     })
                 };
-                let types = value.split(',').map(parse);
-                wanted.types = if is_lenient(request) {
-                    types.filter_map(Result::ok).collect()
+                let named = value.split(',').map(parse);
+                if is_lenient(request) {
+                    types.extend(named.filter_map(Result::ok));
                 } else {
-                    types.collect::<Result<_, _>>()?
-                };
+                    types.extend(named.collect::<Result<Vec<_>, _>>()?);
+                }
+                wanted.types.clone_from(&types);
                 wanted.types.sort_unstable();
                 wanted.types.dedup();
             }
@@ -110,7 +116,7 @@ fn parse(app: &App, request: &Request, reader: &StudyReader) -> Result<BulkReque
                     let text = "a filter has patient, subject, code, category, date and _lastUpdated";
                     return Err(given.bad(text));
                 }
-                // Commas within the filter arrive encoded a second time.
+                // Commas within the filter are percent-encoded twice.
                 let filter: Vec<_> = form_urlencoded::parse(filter.as_bytes()).into_owned().collect();
                 let (query, ..) = ObservationQuery::parse(wanted.base, &filter, is_lenient(request))?;
                 wanted.filter = Some(query);

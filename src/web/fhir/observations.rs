@@ -21,7 +21,8 @@ use crate::web::response::{HandlerResult, Refusal};
 use crate::web::study_reader::StudyReader;
 
 const OBSERVATION: &str = "Observation";
-/// Reads of a search at most: a million rows, or 25,000 participants. Then comes an empty page with a link to the next.
+/// Reads of a search at most: a million rows, or 25,000 participants. If these find nothing, the answer is an empty page
+/// with a link to the next.
 const MOST_READS: usize = 50;
 static COUNTING: Semaphore = Semaphore::const_new(1);
 
@@ -31,7 +32,8 @@ pub(crate) async fn search(app: &App, request: &Request, reader: &StudyReader) -
     let (query, paging, parsed) =
         ObservationQuery::parse(base, &search_parameters(request), is_lenient(request))?;
     check_visible(app, reader, &query).await?;
-    let wants_total = paging.is_summary || paging.has_total;
+    // The first page has the number of matches; a count for each page would read everything each time.
+    let wants_total = paging.is_summary || (paging.has_total && paging.cursor.is_none());
     let total = if wants_total { Some(count(app, reader, &query).await?) } else { None };
     let limit = if paging.is_summary { 0 } else { paging.count };
     let (resources, next) = find_page(app, reader, query, limit).await?;
@@ -110,7 +112,7 @@ async fn find_page(
 
 /// Counts the observations that a query finds, in reads of a page each.
 async fn count(app: &App, reader: &StudyReader, query: &ObservationQuery) -> Result<u64, Refusal> {
-    // One count at a time: it visits all that a search finds.
+    // One count at a time, because a count reads every matching row.
     let _permit = COUNTING.acquire().await;
     let mut query = ObservationQuery { cursor: None, order: Order::ByPatient, ..query.clone() };
     let mut total = 0;

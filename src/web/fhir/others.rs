@@ -1,4 +1,5 @@
-//! `Patient`, `Device` and `Group`: search and read. There are few of each, and patients are read page by page.
+//! `Patient`, `Device` and `Group`: search and read. Patients are read page by page; devices and groups are few and are
+//! read at once.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -166,13 +167,14 @@ fn parse_cursor(paging: &Paging, first: i64) -> Result<i64, ParameterError> {
 
 pub(crate) async fn search_patients(app: &App, request: &Request, reader: &StudyReader) -> HandlerResult {
     let (query, paging, parsed) = parse(request, reader, PATIENT)?;
-    let (id, mut next) = (reader.study().id, Some(parse_cursor(&paging, i64::MIN)?));
+    let first = if paging.is_summary { i64::MIN } else { parse_cursor(&paging, i64::MIN)? };
+    let (id, mut next) = (reader.study().id, Some(first));
     let total = if query.is_narrowed() {
         None
     } else {
         u64::try_from(reader.read(app, move |db| reading::count(db, id)).await?).ok()
     };
-    let (query, is_first) = (Arc::new(query), paging.cursor.is_none());
+    let (query, is_first) = (Arc::new(query), first == i64::MIN);
     let limit = match (paging.is_summary, total) {
         (true, Some(_)) => 0,
         (true, None) => usize::MAX,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use reqwest::Method;
 use serde_json::Value;
 
+use crate::support::doctor::sql;
 use crate::support::harness::*;
 use crate::support::notebook::*;
 use crate::support::running_daemon::*;
@@ -94,6 +95,7 @@ fn types_and_times_narrow_an_export() {
         found
     };
     assert_eq!(export("_type=Patient,Device").into_keys().collect::<Vec<_>>(), ["Device", "Patient"]);
+    assert_eq!(export("_type=Patient&_type=Group").len(), 2, "a repeated parameter adds");
     let since = export("_type=Observation&_since=2026-11-21T15:00:00%2B00:00");
     assert_eq!(since["Observation"].len(), 1, "what arrived before is left out");
     let filter = "_type=Observation&_typeFilter=Observation%3Fcategory%3Dvital-signs%252Cactivity";
@@ -136,6 +138,9 @@ fn files_are_removed_after_a_withdrawal_and_after_a_day() {
 
     let status = start(&notebook, "/FHIR/R4/$export");
     let files = manifest(&notebook, &status);
+    let file = files["output"][0]["url"].as_str().unwrap();
+    sql(&world, "UPDATE patients SET time_zone = 'Asia/Tokyo' WHERE id = 1");
+    assert_eq!(notebook.get(file).status, 200, "a time zone is no consent");
     world.consent("1", "--withdraw");
     let file = files["output"][0]["url"].as_str().unwrap();
     assert!(notebook.refusal(410, file).contains("Start a new one"));
