@@ -172,7 +172,9 @@ impl BulkJobs {
             let mut jobs = self.jobs.lock();
             jobs.extract_if(|_, job| is_over(job)).map(|(_, job)| job).collect()
         };
-        removed.iter().for_each(|job| job.cancel.cancel());
+        for job in removed {
+            job.cancel.cancel();
+        }
     }
 }
 
