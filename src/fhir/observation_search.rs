@@ -21,8 +21,8 @@ use crate::store::samples::reading::{self, CommittedObservation, ReadablePartici
 const BUDGET: usize = 20_000;
 /// Cost of reading a participant's consents and streams, in rows.
 const ROWS_OF_A_PARTICIPANT: usize = 40;
-/// Rows that are read of a stream at a time, at most.
-const MOST_ROWS: usize = 1000;
+/// Rows that are read of a stream at a time, at most: more than the longest page, whose end the next row tells.
+const MOST_ROWS: usize = 1024;
 /// Streams that can be sorted together: each page reads at least one row of each.
 const MOST_SORTED_STREAMS: usize = 1000;
 /// Participants who can be sorted together: each page reads the consents of all.
