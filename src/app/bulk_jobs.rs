@@ -28,7 +28,7 @@ const KEPT_PER_TOKEN: usize = 4;
 /// The time after which files are removed.
 const KEPT_FOR: Duration = Duration::from_hours(24);
 /// Estimated bytes of NDJSON for a byte of the database, with a margin.
-const ROOM: u64 = 25;
+const NDJSON_FOR_A_BYTE: u64 = 25;
 
 #[derive(Debug, Clone)]
 pub struct BulkJobs {
@@ -183,7 +183,7 @@ fn check_room(directory: &Path) -> Result<(), Failure> {
     let failed = |why: String| Failure::failed(why, "free space on the disk of the data directory");
     let disk = rustix::fs::statvfs(directory).map_err(|error| failed(error.to_string()))?;
     let file = std::fs::metadata(directory.join(FILE_NAME)).map_err(|error| failed(error.to_string()))?;
-    if disk.f_bavail.saturating_mul(disk.f_frsize) < file.len().saturating_mul(ROOM) {
+    if disk.f_bavail.saturating_mul(disk.f_frsize) < file.len().saturating_mul(NDJSON_FOR_A_BYTE) {
         return Err(failed("there is no room for a bulk export".to_owned()));
     }
     Ok(())

@@ -18,14 +18,12 @@ use crate::common::time::Timestamp;
 use crate::fhir::base::Base;
 use crate::fhir::dates;
 use crate::fhir::observation_query::ObservationQuery;
-use crate::fhir::observation_search;
 use crate::fhir::parameters::MAX_COUNT;
 use crate::fhir::resources::{self, Resource};
 use crate::model::consent_intervals::Interval;
 use crate::model::patient::PatientId;
 use crate::model::study::{Study, StudyId};
 use crate::store::engine::store::Store;
-use crate::store::error::StoreError;
 use crate::store::people::{data_source, study};
 use crate::store::samples::reading::{self, ConsentState};
 
@@ -178,13 +176,8 @@ async fn write_observations(
         let updated = dates::intersect(filter.updated, Interval { from, until });
         let mut query = ObservationQuery { patients: Some(vec![*patient]), updated, ..filter.clone() };
         loop {
-            let (wanted, own, base) = (query.clone(), Arc::clone(study), request.base);
-            let read = move |db: &Connection| {
-                let page = observation_search::find_page(db, &own, &wanted, MAX_COUNT)?;
-                let rendered = page.found.iter().map(|one| resources::observation(base, one));
-                let rendered: Result<Vec<_>, _> = rendered.collect();
-                Ok((rendered.map_err(|error| StoreError::Other(error.to_string()))?, page.next))
-            };
+            let (wanted, own) = (query.clone(), Arc::clone(study));
+            let read = move |db: &Connection| resources::find_observations(db, &own, &wanted, MAX_COUNT);
             let (rendered, next) = store.read(read).await?;
             rendered.iter().try_for_each(|one| out.write(one))?;
             if next.is_none() {

@@ -64,7 +64,7 @@ pub fn find_page(
 }
 
 /// A stream of the merge, with the rows that were read ahead.
-struct Source {
+struct StreamRows {
     stream: Arc<StreamInfo>,
     enrolment: Arc<Enrolment>,
     allowed: ConsentIntervals,
@@ -176,14 +176,14 @@ impl<'a> Search<'a> {
         reading::find_next_of(self.db, self.study.id, self.query.patients.as_deref(), after)
     }
 
-    fn sources(&self, participant: &ReadableParticipant) -> StoreResult<Vec<Source>> {
+    fn sources(&self, participant: &ReadableParticipant) -> StoreResult<Vec<StreamRows>> {
         let enrolment = Arc::new(enrolment(self.study, participant));
         let mut sources = Vec::new();
         for stream in reading::list_streams(self.db, self.study, participant)? {
             let allowed = participant.allowed.get(&stream.code);
             let Some(allowed) = allowed.filter(|_| self.query.accepts(&stream)) else { continue };
             let Some(Interval { from, until }) = allowed.within(self.query.measured).span() else { continue };
-            sources.push(Source {
+            sources.push(StreamRows {
                 stream: Arc::new(stream),
                 enrolment: Arc::clone(&enrolment),
                 allowed: allowed.clone(),
@@ -197,7 +197,12 @@ impl<'a> Search<'a> {
     }
 
     /// Adds the observations of streams to the page, by time. Returns true if the page is full.
-    fn merge(&mut self, mut sources: Vec<Source>, resume: Option<Cursor>, patient: i64) -> StoreResult<bool> {
+    fn merge(
+        &mut self,
+        mut sources: Vec<StreamRows>,
+        resume: Option<Cursor>,
+        patient: i64,
+    ) -> StoreResult<bool> {
         let is_newest_first = self.query.order != Order::OldestFirst;
         if let Some(cursor) = resume {
             for source in &mut sources {
@@ -242,7 +247,11 @@ impl<'a> Search<'a> {
     }
 
     /// Returns the resources that a row stands for: its current value or, with documents, each delivered one.
-    fn values(&mut self, source: &Source, row: CommittedObservation) -> StoreResult<Vec<FoundObservation>> {
+    fn values(
+        &mut self,
+        source: &StreamRows,
+        row: CommittedObservation,
+    ) -> StoreResult<Vec<FoundObservation>> {
         let CommittedObservation { observation, commit } = row;
         let Interval { from, until } = self.query.measured;
         let is_wanted = from <= observation.instant && observation.instant < until;
@@ -273,7 +282,7 @@ impl<'a> Search<'a> {
     }
 }
 
-impl Source {
+impl StreamRows {
     /// Leaves out the rows before a cursor. Rows of one instant are ordered by stream, the highest first.
     fn resume(&mut self, cursor: Cursor, is_newest_first: bool) {
         let was_sent = i64::from(self.stream.id > cursor.stream);

@@ -3,17 +3,21 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use rusqlite::Connection;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::common::time::Timestamp;
 use crate::fhir::base::Base;
-use crate::fhir::observation_search::FoundObservation;
+use crate::fhir::cursor::Cursor;
+use crate::fhir::observation_query::ObservationQuery;
+use crate::fhir::observation_search::{self, FoundObservation};
 use crate::fhir::parameters::OWN_SOURCE;
 use crate::model::study::{Study, StudyId};
 use crate::omh::body::EffectiveTime;
 use crate::omh::render::{identifier_value, omh_document, status};
 use crate::omh::vitals::{ServedAs, fhir_vital_signs, participant_system};
+use crate::store::error::{StoreError, StoreResult};
 use crate::store::people::data_source::StudyDataSource;
 use crate::store::samples::reading::ReadableParticipant;
 
@@ -87,6 +91,18 @@ struct Subject<'a> {
 struct Attachment {
     content_type: &'static str,
     data: String,
+}
+
+/// Finds up to `limit` observations and renders them. Returns the place of the next page too.
+pub fn find_observations(
+    db: &Connection,
+    study: &Study,
+    query: &ObservationQuery,
+    limit: usize,
+) -> StoreResult<(Vec<Resource>, Option<Cursor>)> {
+    let page = observation_search::find_page(db, study, query, limit)?;
+    let rendered: Result<Vec<_>, _> = page.found.iter().map(|one| observation(query.base, one)).collect();
+    Ok((rendered.map_err(|error| StoreError::Other(error.to_string()))?, page.next))
 }
 
 /// Renders an observation. Fails if it is of a series type that only a later version knows.

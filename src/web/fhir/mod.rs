@@ -3,6 +3,6 @@
 pub(crate) mod answer;
 pub(crate) mod bulk;
 pub(crate) mod observations;
-pub(crate) mod others;
 pub(crate) mod outcome;
+pub(crate) mod patient_device_group;
 pub(crate) mod routes;

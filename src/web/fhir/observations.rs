@@ -11,7 +11,6 @@ use crate::fhir::observation_search;
 use crate::fhir::parameters::MAX_COUNT;
 use crate::fhir::resources::{self, Resource};
 use crate::model::patient::PatientId;
-use crate::store::error::StoreError;
 use crate::store::samples::reading;
 use crate::web::fhir::answer::{
     self, SearchPage, bundle, check_accept, is_lenient, no_such, not_authorized, search_parameters,
@@ -96,12 +95,7 @@ async fn find_page(
     loop {
         let (wanted, study) = (query.clone(), reader.study().clone());
         reads += 1;
-        let read = move |db: &Connection| {
-            let page = observation_search::find_page(db, &study, &wanted, limit)?;
-            let rendered = page.found.iter().map(|one| resources::observation(wanted.base, one));
-            let rendered: Result<Vec<_>, _> = rendered.collect();
-            Ok((rendered.map_err(|error| StoreError::Other(error.to_string()))?, page.next))
-        };
+        let read = move |db: &Connection| resources::find_observations(db, &study, &wanted, limit);
         let (resources, next) = reader.read(app, read).await?;
         if !resources.is_empty() || next.is_none() || reads == MOST_READS {
             return Ok((resources, next));

@@ -5,7 +5,7 @@ use crate::fhir::base::Base;
 use crate::fhir::capability;
 use crate::web::fhir::answer::{base_url, check_accept};
 use crate::web::fhir::outcome::FHIR_JSON;
-use crate::web::fhir::{bulk, observations, others};
+use crate::web::fhir::{bulk, observations, patient_device_group};
 use crate::web::patient_access::{Anyone, RATE_LIMITED};
 use crate::web::request::Request;
 use crate::web::response::{HandlerResult, with_type};
@@ -20,16 +20,16 @@ macro_rules! routes_of_base {
             get(concat!($base, "/Observation"), STUDY_READER, observations::search),
             post(concat!($base, "/Observation/_search"), STUDY_READER, observations::search),
             get(concat!($base, "/Observation/{id}"), STUDY_READER, observations::read),
-            get(concat!($base, "/Patient"), STUDY_READER, others::search_patients),
+            get(concat!($base, "/Patient"), STUDY_READER, patient_device_group::search_patients),
             get(concat!($base, "/Patient/$export"), STUDY_READER, bulk::export_study),
-            post(concat!($base, "/Patient/_search"), STUDY_READER, others::search_patients),
-            get(concat!($base, "/Patient/{id}"), STUDY_READER, others::read_patient),
-            get(concat!($base, "/Device"), STUDY_READER, others::search_devices),
-            post(concat!($base, "/Device/_search"), STUDY_READER, others::search_devices),
-            get(concat!($base, "/Device/{id}"), STUDY_READER, others::read_device),
-            get(concat!($base, "/Group"), STUDY_READER, others::search_groups),
-            post(concat!($base, "/Group/_search"), STUDY_READER, others::search_groups),
-            get(concat!($base, "/Group/{id}"), STUDY_READER, others::read_group),
+            post(concat!($base, "/Patient/_search"), STUDY_READER, patient_device_group::search_patients),
+            get(concat!($base, "/Patient/{id}"), STUDY_READER, patient_device_group::read_patient),
+            get(concat!($base, "/Device"), STUDY_READER, patient_device_group::search_devices),
+            post(concat!($base, "/Device/_search"), STUDY_READER, patient_device_group::search_devices),
+            get(concat!($base, "/Device/{id}"), STUDY_READER, patient_device_group::read_device),
+            get(concat!($base, "/Group"), STUDY_READER, patient_device_group::search_groups),
+            post(concat!($base, "/Group/_search"), STUDY_READER, patient_device_group::search_groups),
+            get(concat!($base, "/Group/{id}"), STUDY_READER, patient_device_group::read_group),
             get(concat!($base, "/Group/{group}/$export"), STUDY_READER, bulk::export_group),
             get(concat!($base, "/bulk/{job}"), STUDY_READER, bulk::status),
             get(concat!($base, "/bulk/{job}/{file}"), STUDY_READER, bulk::file),

@@ -31,8 +31,8 @@ use crate::web::study_reader::StudyReader;
 const PATIENT: &str = "Patient";
 const DEVICE: &str = "Device";
 const GROUP: &str = "Group";
-/// Participants that one read visits at most.
-const MOST_VISITED: usize = 1000;
+/// Participants that one read visits at most: more than the longest page, whose end the next one tells.
+const MOST_VISITED: usize = 1024;
 
 /// A search for patients, devices or groups.
 struct Query {
@@ -213,29 +213,38 @@ pub(crate) async fn read_patient(app: &App, request: &Request, reader: &StudyRea
 }
 
 pub(crate) async fn search_devices(app: &App, request: &Request, reader: &StudyReader) -> HandlerResult {
-    let devices = list_devices(app, request, reader).await?;
-    search_all(app, request, reader, DEVICE, devices).await
+    search_all(app, request, reader, DEVICE).await
 }
 
 pub(crate) async fn read_device(app: &App, request: &Request, reader: &StudyReader) -> HandlerResult {
-    let devices = list_devices(app, request, reader).await?;
-    read_one(app, request, reader, DEVICE, devices).await
+    read_one(app, request, reader, DEVICE).await
 }
 
 pub(crate) async fn search_groups(app: &App, request: &Request, reader: &StudyReader) -> HandlerResult {
-    let groups = list_groups(app, request, reader).await?;
-    search_all(app, request, reader, GROUP, groups).await
+    search_all(app, request, reader, GROUP).await
 }
 
 pub(crate) async fn read_group(app: &App, request: &Request, reader: &StudyReader) -> HandlerResult {
-    let groups = list_groups(app, request, reader).await?;
-    read_one(app, request, reader, GROUP, groups).await
+    read_one(app, request, reader, GROUP).await
 }
 
-async fn list_devices(app: &App, request: &Request, reader: &StudyReader) -> Result<Vec<Resource>, Refusal> {
-    let (study, base) = (reader.study().id, Base::of(request.pattern));
-    let sources = reader.read(app, move |db| data_source::list(db, study)).await?;
-    Ok(sources.iter().map(|source| resources::device(base, source)).collect())
+/// Lists all devices or groups: the data sources, or the study.
+async fn list(
+    app: &App,
+    request: &Request,
+    reader: &StudyReader,
+    kind: &'static str,
+) -> Result<Vec<Resource>, Refusal> {
+    let (study, base) = (reader.study().clone(), Base::of(request.pattern));
+    let read = move |db: &Connection| {
+        if kind == DEVICE {
+            let sources = data_source::list(db, study.id)?;
+            return Ok(sources.iter().map(|source| resources::device(base, source)).collect());
+        }
+        let (participants, created) = (reading::count(db, study.id)?, study::find_created(db, study.id)?);
+        Ok(vec![resources::group(base, &study, participants, created)])
+    };
+    reader.read(app, read).await
 }
 
 /// Lists the ids of the data sources from which patients have observations.
@@ -259,25 +268,12 @@ async fn list_devices_of(
     reader.read(app, read).await
 }
 
-/// Lists the one group of a token: its study.
-async fn list_groups(app: &App, request: &Request, reader: &StudyReader) -> Result<Vec<Resource>, Refusal> {
-    let id = reader.study().id;
-    let read = move |db: &_| Ok((reading::count(db, id)?, study::find_created(db, id)?));
-    let (participants, created) = reader.read(app, read).await?;
-    Ok(vec![resources::group(Base::of(request.pattern), reader.study(), participants, created)])
-}
-
 /// Answers a search for a type of which a page holds all resources.
-async fn search_all(
-    app: &App,
-    request: &Request,
-    reader: &StudyReader,
-    kind: &'static str,
-    all: Vec<Resource>,
-) -> HandlerResult {
+async fn search_all(app: &App, request: &Request, reader: &StudyReader, kind: &'static str) -> HandlerResult {
     let (mut query, paging, parsed) = parse(request, reader, kind)?;
     let from = usize::try_from(parse_cursor(&paging, 0)?).unwrap_or_default();
-    let mut found: Vec<Resource> = all.into_iter().filter(|one| query.accepts_id(&one.id)).collect();
+    let mut found = list(app, request, reader, kind).await?;
+    found.retain(|one| query.accepts_id(&one.id));
     if let Some(patients) = query.patients.take() {
         let of_patients = list_devices_of(app, reader, patients).await?;
         found.retain(|one| of_patients.contains(&one.id));
@@ -292,16 +288,10 @@ async fn search_all(
     Ok(bundle(app, request, kind, &page))
 }
 
-async fn read_one(
-    app: &App,
-    request: &Request,
-    reader: &StudyReader,
-    kind: &'static str,
-    all: Vec<Resource>,
-) -> HandlerResult {
+async fn read_one(app: &App, request: &Request, reader: &StudyReader, kind: &'static str) -> HandlerResult {
     check_accept(request)?;
     let id = request.parameter("id");
-    let found = all.into_iter().find(|one| one.id == id);
+    let found = list(app, request, reader, kind).await?.into_iter().find(|one| one.id == id);
     reader.record_read(app, kind, usize::from(found.is_some())).await?;
     let found = found.ok_or_else(|| no_such(kind, id))?;
     Ok(answer::resource(request, &found))
