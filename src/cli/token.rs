@@ -7,8 +7,9 @@ use serde_json::json;
 
 use crate::app::read_token::{self, ReadToken};
 use crate::app::session::Session;
+use crate::common::failure::Failure;
 use crate::common::stdout::{print_json, print_line};
-use crate::common::{failure::Failure, time::parse_duration};
+use crate::common::time::{Timestamp, parse_duration};
 use crate::model::account::Actor;
 use crate::model::patient::parse_name;
 use crate::store::people::api_token;
@@ -75,7 +76,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<u8, Failu
         Command::List { study, json } => {
             let find = move |db: &_| api_token::list_of_study(db, dataset::find_study(db, &study)?.0);
             for token in store.read(find).await? {
-                let text = |at: Option<crate::common::time::Timestamp>| at.map(|at| at.to_string());
+                let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
                 if json {
                     print_json(&json!({
                         "token": token.id, "name": token.name, "created": text(Some(token.created)),
